@@ -1,0 +1,1 @@
+"""Watts to joules. Standard library and vendor tools only."""
