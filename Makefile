@@ -1,0 +1,29 @@
+# make demo   run the real nodes on a recording       make test    all tests, linters and type checks
+# make bench  time each stage                         make clean   remove what make made
+#
+# Each does all the set-up that it needs; see README.md.
+
+SHELL := /bin/bash
+BAG ?=
+ARGS ?=
+RUN = source tools/env.sh &&
+
+.PHONY: setup demo test lint bench clean
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(RUN) python3 -m cs3d_ros.nodes.demo $(if $(BAG),--bag "$(BAG)") $(ARGS)
+
+test: lint
+	@$(RUN) python3 -m pytest $(ARGS)
+
+lint: setup
+	@$(RUN) ruff format --check . && ruff check . && mypy
+
+bench: setup
+	@$(RUN) python3 bench/stages.py $(ARGS)
+
+clean:
+	rm -rf .venv build install log

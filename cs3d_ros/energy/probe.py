@@ -1,0 +1,61 @@
+"""Finds the power source of this machine by what it delivers, not by what is installed."""
+
+from collections.abc import Callable
+
+from cs3d_ros.energy.nvidia_smi import NvidiaSmi
+from cs3d_ros.energy.source import PowerSource, PowerSourceError
+from cs3d_ros.energy.tegrastats import Tegrastats
+
+# In the order in which `auto` tries them. A Jetson has an nvidia-smi as well, without power.
+_FACTORIES: dict[str, Callable[[int, int], PowerSource]] = {
+    "tegrastats": lambda interval_ms, gpu_index: Tegrastats(interval_ms),
+    "nvidia-smi": NvidiaSmi,
+}
+
+SOURCE_NAMES = ("auto", *_FACTORIES)
+INTERVAL_MS_RANGE = (10, 1000)
+
+
+def open_source(
+    name: str = "auto", interval_ms: int = 100, *, gpu_index: int = 0, timeout_s: float = 5.0
+) -> PowerSource:
+    """Start a power source and make sure that it gives readings.
+
+    Args:
+        name: One of `SOURCE_NAMES`; `auto` takes the first that gives a reading.
+        interval_ms: Sampling interval in milliseconds, within `INTERVAL_MS_RANGE`.
+        gpu_index: Which GPU, for sources that know several; numbered as by `nvidia-smi -L`.
+        timeout_s: How long each source may take for its first reading, in seconds.
+
+    Returns:
+        The source, started; the caller stops it.
+
+    Raises:
+        PowerSourceError: If an argument is out of range, or no source gives a reading. The
+            message lists what was tried and why each failed.
+    """
+    shortest, longest = INTERVAL_MS_RANGE
+    if not shortest <= interval_ms <= longest:
+        raise PowerSourceError(
+            f"sampling interval of {interval_ms} ms; expected {shortest} to {longest} ms"
+        )
+    if name not in SOURCE_NAMES:
+        raise PowerSourceError(
+            f"no power source is called {name!r}; expected one of {', '.join(SOURCE_NAMES)}"
+        )
+    failures = []
+    for candidate in _FACTORIES if name == "auto" else (name,):
+        source = _FACTORIES[candidate](interval_ms, gpu_index)
+        try:
+            source.start()
+            source.read(timeout_s)
+        except PowerSourceError as error:
+            failures.append(f"\n  {error}")
+        else:
+            return source
+    raise PowerSourceError(
+        f"no power source gives a reading. Tried:{''.join(failures)}\n"
+        "On a Jetson put tegrastats on PATH (in a container, mount the host's /usr/bin/tegrastats);"
+        " with an NVIDIA GPU install its driver's nvidia-smi. Without either, energy cannot be"
+        " measured on this machine."
+    )

@@ -1,0 +1,73 @@
+"""Power of a Jetson module from `tegrastats`, which every JetPack ships."""
+
+import re
+
+from cs3d_ros.energy.process import ProcessPowerSource
+from cs3d_ros.energy.source import PowerReading
+
+# "VDD_IN 4761mW/4778mW": current and average since start, without the unit before JetPack 5, and
+# with the peak as a third number since JetPack 7. What has to follow keeps "RAM 775/7620MB" out,
+# and one blank only keeps "CPU [5%@1224]" out, on boards with a rail that is called CPU as well.
+_RAIL = re.compile(
+    r"(?:^|\s)([A-Za-z]\w*) (-?\d{1,7})(?:mW)?/-?\d{1,7}(?:mW)?(?:/-?\d{1,7}(?:mW)?)?(?=\s|$)",
+    re.ASCII,
+)
+
+_INPUT_RAILS = ("VDD_IN", "POM_5V_IN")
+
+# Not to be added to the others: the supply of Thor's whole carrier board, which feeds them all,
+# and AGX Orin's memory, which is fed by VIN_SYS_5V0.
+_OVERLAPPING_RAILS = frozenset({"VIN", "VDDQ_VDD2_1V8AO"})
+
+
+class Tegrastats(ProcessPowerSource):
+    """The power rails of a Jetson module as `tegrastats` prints them.
+
+    The total is the module's input rail where there is one (`VDD_IN`, `POM_5V_IN`: Nano, TX2,
+    Xavier NX, Orin Nano and NX). The AGX modules measure none: there it is the sum of the rails
+    that do not feed each other, and flagged as estimated.
+    """
+
+    name = "tegrastats"
+    scope = "module"
+    hint = (
+        "A board without a power monitor (TX1, Nano 2GB) prints no power, and some boards print "
+        "it to root only: compare with `sudo tegrastats`."
+    )
+
+    def __init__(self, interval_ms: int) -> None:
+        """Sample every `interval_ms` milliseconds."""
+        super().__init__(("tegrastats", "--interval", str(interval_ms)))
+
+    def parse(self, line: str, t_ns: int) -> PowerReading | None:
+        """Return the reading on a line of `tegrastats`; see `parse_line`."""
+        return parse_line(line, t_ns)
+
+
+def parse_line(line: str, t_ns: int) -> PowerReading | None:
+    """Read the power rails from a line of `tegrastats` of any JetPack, 4 to 7.
+
+    The current value counts: the average that stands beside it runs since tegrastats was started.
+
+    Args:
+        line: The line, with or without a time stamp before it.
+        t_ns: When it arrived, in nanoseconds of `time.monotonic_ns`.
+
+    Returns:
+        The reading in watts, or None if the line has no power rail.
+    """
+    # NC is a sensor channel that is not connected; AGX Orin prints two of them.
+    power_w = {
+        name: int(milliwatts) / 1000.0 for name, milliwatts in _RAIL.findall(line) if name != "NC"
+    }
+    if not power_w:
+        return None
+    measured = next((power_w[rail] for rail in _INPUT_RAILS if rail in power_w), None)
+    parts = [power for rail, power in power_w.items() if rail not in _OVERLAPPING_RAILS]
+    return PowerReading(
+        t_ns=t_ns,
+        rails=tuple(power_w),
+        rail_power_w=tuple(power_w.values()),
+        power_w=sum(parts) if measured is None else measured,
+        estimated=measured is None,
+    )

@@ -1,0 +1,266 @@
+"""EVT3, Prophesee's 16-bit wire format: decoder and encoder.
+
+Layout and time rules: Prophesee's EVT 3.0 specification, and `event_camera_codecs` where the
+specification leaves a choice.
+"""
+
+import numpy as np
+
+from cs3d_ros.events.kernels import kernel
+from cs3d_ros.events.packets import (
+    DecoderCounters,
+    EventPacket,
+    Events,
+    PacketError,
+    Triggers,
+    register_decoder,
+)
+
+# Word types, bits 15…12.
+ADDR_Y = 0x0
+ADDR_X = 0x2
+VECT_BASE_X = 0x3
+VECT_12 = 0x4
+VECT_8 = 0x5
+TIME_LOW = 0x6
+CONTINUED_4 = 0x7
+TIME_HIGH = 0x8
+EXT_TRIGGER = 0xA
+OTHERS = 0xE
+CONTINUED_12 = 0xF
+
+TIME_HIGH_MAX = 0xFFF
+# TIME_HIGH falling by more than this is a rollover of the 24-bit clock; by less, jitter.
+ROLLOVER_STEP = 10
+ROLLOVER_US = 1 << 24
+
+_MAX_COORDINATE = 0x7FF
+
+# Decoder state that persists across packets: indices into one int64 array.
+_Y, _HIGH, _LOW, _BASE_X, _POLARITY, _ROLLOVERS, _SEEN, _NOW_US, _STATE_SIZE = range(9)
+
+# What has been seen since the start or the last loss: bits of state[_SEEN].
+_SEEN_HIGH, _SEEN_LOW, _SEEN_Y, _SEEN_BASE_X = 1, 2, 4, 8
+_SEEN_TIME = _SEEN_HIGH | _SEEN_LOW
+
+# Tallies of one packet: indices into one int64 array.
+_EVENTS, _TRIGGERS, _SKIPPED, _RESERVED, _OUTSIDE, _UNSYNCED, _TALLY_SIZE = range(7)
+
+
+@kernel
+def _popcount12(bits):  # type: ignore[no-untyped-def]
+    bits = bits - ((bits >> 1) & 0x555)
+    bits = (bits & 0x333) + ((bits >> 2) & 0x333)
+    return (bits & 0xF) + ((bits >> 4) & 0xF) + (bits >> 8)
+
+
+@kernel
+def _count(payload):  # type: ignore[no-untyped-def]
+    """Upper bounds of the events and triggers in a payload."""
+    events = 0
+    triggers = 0
+    for i in range(0, payload.size - 1, 2):
+        word = payload[i] | (payload[i + 1] << 8)
+        kind = word >> 12
+        # Arithmetic instead of branches: the compiler turns this loop into vector instructions.
+        mask = (kind == VECT_12) * 0xFFF + (kind == VECT_8) * 0xFF
+        events += (kind == ADDR_X) + _popcount12(word & mask)
+        triggers += kind == EXT_TRIGGER
+    return events, triggers
+
+
+@kernel
+def _decode(payload, width, height, state, tally, t_ns, xs, ys, ps, trig_t, trig_edge, trig_id):  # type: ignore[no-untyped-def]
+    """Decode a payload into arrays with room for `_count` events and one more."""
+    y = state[_Y]
+    high = state[_HIGH]
+    low = state[_LOW]
+    base_x = state[_BASE_X]
+    polarity = state[_POLARITY]
+    rollovers = state[_ROLLOVERS]
+    seen = state[_SEEN]
+    now_us = state[_NOW_US]
+    t = ((rollovers << 24) | (high << 12) | low) * 1000
+    n = 0
+    triggers = 0
+    skipped = 0
+    reserved = 0
+    outside = 0
+    unsynced = 0
+
+    for i in range(0, payload.size - 1, 2):
+        word = payload[i] | (payload[i + 1] << 8)
+        kind = word >> 12
+
+        if kind == ADDR_X:
+            x = word & 0x7FF
+            if (seen & _SEEN_TIME) != _SEEN_TIME or not seen & _SEEN_Y:
+                unsynced += 1
+            elif x >= width or y >= height:
+                outside += 1
+            else:
+                t_ns[n] = t
+                xs[n] = x
+                ys[n] = y
+                ps[n] = (word >> 11) & 1
+                n += 1
+
+        elif kind == VECT_12 or kind == VECT_8:
+            length = 12 if kind == VECT_12 else 8
+            bits = word & (0xFFF if kind == VECT_12 else 0xFF)
+            if seen != _SEEN_TIME | _SEEN_Y | _SEEN_BASE_X:
+                unsynced += _popcount12(bits)
+            else:
+                inside = bits
+                if y >= height or base_x >= width:
+                    inside = 0
+                elif base_x + length > width:
+                    inside &= (1 << (width - base_x)) - 1
+                outside += _popcount12(bits ^ inside)
+                # Every position is written and only events advance: no branch to mispredict.
+                for bit in range(length):
+                    t_ns[n] = t
+                    xs[n] = base_x + bit
+                    ys[n] = y
+                    ps[n] = polarity
+                    n += (inside >> bit) & 1
+            base_x += length
+
+        elif kind == ADDR_Y:
+            y = word & 0x7FF
+            seen |= _SEEN_Y
+
+        elif kind == TIME_LOW:
+            low = word & 0xFFF
+            seen |= _SEEN_LOW
+            us = (rollovers << 24) | (high << 12) | low
+            t = us * 1000
+            if seen & _SEEN_HIGH and us > now_us:
+                now_us = us
+
+        elif kind == TIME_HIGH:
+            new_high = word & 0xFFF
+            if high - new_high > ROLLOVER_STEP:
+                rollovers += 1
+            # `low` still belongs to the old value: events keep it as upstream does, but the
+            # clock must not run ahead of the sensor and takes 0 until the next TIME_LOW.
+            us = (rollovers << 24) | (new_high << 12)
+            if us > now_us:
+                now_us = us
+            high = new_high
+            seen |= _SEEN_HIGH
+            t = (us | low) * 1000
+
+        elif kind == VECT_BASE_X:
+            base_x = word & 0x7FF
+            polarity = (word >> 11) & 1
+            seen |= _SEEN_BASE_X
+
+        elif kind == EXT_TRIGGER:
+            if (seen & _SEEN_TIME) == _SEEN_TIME:
+                trig_t[triggers] = t
+                trig_edge[triggers] = word & 1
+                trig_id[triggers] = (word >> 8) & 0xF
+                triggers += 1
+            else:
+                unsynced += 1
+
+        elif kind == OTHERS or kind == CONTINUED_4 or kind == CONTINUED_12:
+            skipped += 1
+
+        else:
+            reserved += 1
+
+    state[_Y] = y
+    state[_HIGH] = high
+    state[_LOW] = low
+    state[_BASE_X] = base_x
+    state[_POLARITY] = polarity
+    state[_ROLLOVERS] = rollovers
+    state[_SEEN] = seen
+    state[_NOW_US] = now_us
+    tally[_EVENTS] = n
+    tally[_TRIGGERS] = triggers
+    tally[_SKIPPED] = skipped
+    tally[_RESERVED] = reserved
+    tally[_OUTSIDE] = outside
+    tally[_UNSYNCED] = unsynced
+
+
+@register_decoder("evt3")
+class Evt3Decoder:
+    """Decodes EVT3 packets; see `packets.Decoder`.
+
+    After the start and after a loss, events are dropped until TIME_HIGH, TIME_LOW and ADDR_Y have
+    each been seen, and vector events until VECT_BASE_X has, too. The sensor's clock of 24 bits of
+    µs is extended by the rollovers since the start: its zero is arbitrary.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self.counters = DecoderCounters()
+        self.triggers = Triggers.empty()
+        self._state = np.zeros(_STATE_SIZE, np.int64)
+        self._tally = np.zeros(_TALLY_SIZE, np.int64)
+        self.reset()
+
+    @property
+    def now_ns(self) -> int | None:
+        """The newest sensor time reached, in ns; None before the first TIME_HIGH."""
+        now_us = int(self._state[_NOW_US])
+        return None if now_us < 0 else now_us * 1000
+
+    def reset(self) -> None:
+        """Start over as if new, apart from the counters."""
+        self._state[:] = 0
+        self._state[_NOW_US] = -1
+        self.triggers = Triggers.empty()
+
+    def resync(self) -> None:
+        """Packets were lost: drop events until place and time have been seen again.
+
+        The rollover count stays, and with it the rule that a falling TIME_HIGH is a rollover. A
+        loss of more than one turn of the clock (16.8 s) cannot be seen from here.
+        """
+        self._state[_SEEN] = 0
+
+    def decode(self, packet: EventPacket) -> Events:
+        """Decode the next packet.
+
+        Raises:
+            PacketError: The payload is not a buffer.
+        """
+        payload = packet.payload_bytes()
+        if packet.is_bigendian:
+            whole = payload[: payload.size & ~1]
+            payload = np.concatenate((whole.reshape(-1, 2)[:, ::-1].ravel(), payload[whole.size :]))
+            payload.flags.writeable = False
+        event_room, trigger_room = _count(payload)
+        event_room += 1
+        t_ns = np.empty(event_room, np.int64)
+        x = np.empty(event_room, np.uint16)
+        y = np.empty(event_room, np.uint16)
+        p = np.empty(event_room, np.uint8)
+        triggers = Triggers(
+            np.empty(trigger_room, np.int64),
+            np.empty(trigger_room, np.uint8),
+            np.empty(trigger_room, np.uint8),
+        )
+        _decode(
+            payload, self.width, self.height, self._state, self._tally,
+            t_ns, x, y, p, triggers.t_ns, triggers.edge, triggers.id,
+        )  # fmt: skip
+        n, n_triggers, skipped, reserved, outside, unsynced = (int(c) for c in self._tally)
+        self.triggers = Triggers(
+            triggers.t_ns[:n_triggers], triggers.edge[:n_triggers], triggers.id[:n_triggers]
+        )
+        counters = self.counters
+        counters.events += n
+        counters.triggers += n_triggers
+        counters.skipped_words += skipped
+        counters.reserved_words += reserved
+        counters.out_of_bounds += outside
+        counters.dropped_unsynced += unsynced
+        counters.truncated_bytes += payload.size & 1
+        return Events(t_ns[:n], x[:n], y[:n], p[:n])

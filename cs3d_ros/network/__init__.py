@@ -1,0 +1,90 @@
+"""Tensors to logits: the networks by name. Torch, no ROS.
+
+    >>> network = build("cs3d", num_classes=7, classifier="linear")
+    >>> logits = network(torch.zeros(1, 3, 16, 112, 112))
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from cs3d_ros.network.c3d import c3d, c3d_attention, c3d_factorized, c3d_ssn
+from cs3d_ros.network.cs3d import cs3d
+from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
+from cs3d_ros.network.specification import INPUT_SHAPE, Network, NetworkSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "INPUT_SHAPE",
+    "MAX_CLASSES",
+    "CheckpointError",
+    "DeviceError",
+    "Network",
+    "NetworkError",
+    "NetworkSpec",
+    "build",
+    "default_options",
+    "names",
+]
+
+MAX_CLASSES = 1000
+"""The most classes that a network is built for: a guard against absurd requests."""
+
+_NETWORKS: dict[str, Callable[..., Network]] = {
+    "c3d": c3d,
+    "c3d+ssn": c3d_ssn,
+    "c3d+factorized": c3d_factorized,
+    "c3d+attention": c3d_attention,
+    "cs3d": cs3d,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that `build` knows."""
+    return tuple(_NETWORKS)
+
+
+def default_options(name: str) -> dict[str, object]:
+    """Return the options of a network with their defaults; all survive JSON unchanged.
+
+    Raises:
+        NetworkError: If the name is unknown.
+    """
+    if not isinstance(name, str) or name not in _NETWORKS:
+        raise NetworkError(f"unknown network {name!r}; choose one of {', '.join(_NETWORKS)}")
+    parameters = inspect.signature(_NETWORKS[name]).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def build(name: str, num_classes: int = 7, **options: object) -> Network:
+    """Return a randomly initialized network, in training mode, on torch's default device.
+
+    It takes float32 `(N, 3, 16, 112, 112)` to logits `(N, num_classes)`; `specification` on it
+    records the arguments with every default written out. The random weights follow torch's
+    global generator.
+
+    Args:
+        name: One of `names()`.
+        num_classes: Number of logits, from 2 to `MAX_CLASSES`.
+        **options: Any of `default_options(name)`.
+
+    Raises:
+        NetworkError: If the name, an option or the number of classes is not one that can be built.
+    """
+    resolved = default_options(name)
+    if type(num_classes) is not int or not 2 <= num_classes <= MAX_CLASSES:
+        raise NetworkError(
+            f"{num_classes!r} classes asked for; give a whole number from 2 to {MAX_CLASSES}"
+        )
+    unknown = sorted(options.keys() - resolved.keys())
+    if unknown:
+        raise NetworkError(
+            f"{name} has no option {', '.join(unknown)}; it has {', '.join(resolved)}"
+        )
+    resolved.update(options)
+    network = _NETWORKS[name](num_classes, **resolved)
+    network.specification = NetworkSpec(name, num_classes, resolved)
+    return network

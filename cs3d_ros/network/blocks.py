@@ -1,0 +1,194 @@
+"""What the networks are made of: factorized convolution, pooling and attention.
+
+Feature maps are float32 tensors `(N, C, T, H, W)`: batch, channels, time bins, rows, columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from cs3d_ros.network.errors import NetworkError
+from cs3d_ros.network.neurons import SoftSpikingNeuron
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Triple = tuple[int, int, int]
+
+
+def _depthwise(channels: int, kernel: Triple) -> nn.Conv3d:
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+    return nn.Conv3d(channels, channels, kernel, padding=padding, groups=channels, bias=False)
+
+
+def _pointwise(in_channels: int, out_channels: int) -> nn.Conv3d:
+    return nn.Conv3d(in_channels, out_channels, 1, bias=False)
+
+
+class FactorizedConv3d(nn.Module):
+    """A 3×3×3 convolution split into time, space and channels (paper, section III-B).
+
+        x ─ DW(3,1,1) ─ PW ─ BN ─ SSN ─ DW(1,3,3) ─ PW ─ BN ─ (+ shortcut) ─ SSN
+
+    DW is a depthwise and PW a 1×1×1 convolution. The shortcut is the input itself, or a 1×1×1
+    convolution without normalization where the number of channels changes.
+
+    Shapes: `(N, in_channels, T, H, W)` to `(N, out_channels, T, H, W)`.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        neuron: Makes one neuron; called twice.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        neuron: Callable[[], nn.Module] = SoftSpikingNeuron,
+    ) -> None:
+        super().__init__()
+        self.temporal_depthwise = _depthwise(in_channels, (3, 1, 1))
+        self.temporal_pointwise = _pointwise(in_channels, out_channels)
+        self.temporal_norm = nn.BatchNorm3d(out_channels)
+        self.temporal_neuron = neuron()
+        self.spatial_depthwise = _depthwise(out_channels, (1, 3, 3))
+        self.spatial_pointwise = _pointwise(out_channels, out_channels)
+        self.spatial_norm = nn.BatchNorm3d(out_channels)
+        self.spatial_neuron = neuron()
+        self.shortcut: nn.Module = (
+            nn.Identity()
+            if in_channels == out_channels
+            else _pointwise(in_channels, out_channels)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve along time, then along space, and add the shortcut."""
+        y = self.temporal_norm(self.temporal_pointwise(self.temporal_depthwise(x)))
+        y = self.temporal_neuron(y)
+        y = self.spatial_norm(self.spatial_pointwise(self.spatial_depthwise(y)))
+        return self.spatial_neuron(y + self.shortcut(x))
+
+
+class MultiPool3d(nn.Module):
+    """The mean of average and maximum pooling over the same cells.
+
+    The paper names a "Multi-Pool layer" (section III) without defining it. Padding counts in
+    neither: the average of a cell at the border is over its true elements only.
+
+    Args:
+        kernel: Size of a cell along T, H and W, and the stride.
+        padding: Padding on both sides of T, H and W.
+    """
+
+    def __init__(self, kernel: Triple, padding: Triple = (0, 0, 0)) -> None:
+        super().__init__()
+        self.average = nn.AvgPool3d(kernel, padding=padding, count_include_pad=False)
+        self.maximum = nn.MaxPool3d(kernel, padding=padding)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pool `(N, C, T, H, W)` to cells."""
+        return 0.5 * (self.average(x) + self.maximum(x))
+
+
+class TemporalAttention(nn.Module):
+    """Weights from global pooling that emphasize key frames: `F + W ⊙ F` (Algorithm 1).
+
+    The average and the maximum over space pass through a shared convolution; the larger of the
+    two, through a sigmoid, is the weight. Of the paper's prose there are two readings:
+
+    - `per_channel`: pooled to `(N, C, T, 1, 1)`, two 1×1×1 convolutions C → C/r → C; one weight
+      per channel and frame.
+    - `per_frame`: pooled over channels too, `(N, 1, T, 1, 1)`, one convolution of three bins along
+      T; one weight per frame.
+
+    Args:
+        channels: C of the feature map.
+        kind: `per_channel` or `per_frame`.
+        reduction: r of `per_channel`, from 1 to C; squeeze-and-excitation's 16 by default.
+
+    Raises:
+        NetworkError: If the kind is unknown or the reduction leaves no channel.
+    """
+
+    KINDS = ("per_channel", "per_frame")
+
+    def __init__(self, channels: int, kind: str = "per_channel", reduction: int = 16) -> None:
+        super().__init__()
+        if kind not in self.KINDS:
+            raise NetworkError(
+                f"unknown temporal attention {kind!r}; choose one of {', '.join(self.KINDS)}"
+            )
+        if type(reduction) is not int or not 1 <= reduction <= channels:
+            raise NetworkError(
+                f"the attention's reduction is {reduction!r}; give a whole number from 1 to the "
+                f"number of channels, {channels}"
+            )
+        self.shared: nn.Module
+        if kind == "per_channel":
+            self.pooled_axes: tuple[int, ...] = (3, 4)
+            self.shared = nn.Sequential(
+                nn.Conv3d(channels, channels // reduction, 1),
+                nn.ReLU(),
+                nn.Conv3d(channels // reduction, channels, 1),
+            )
+        else:
+            self.pooled_axes = (1, 3, 4)
+            self.shared = nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))
+
+    def weights(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the weights in (0, 1): `(N, C, T, 1, 1)`, or `(N, 1, T, 1, 1)` per frame."""
+        average = self.shared(features.mean(self.pooled_axes, keepdim=True))
+        maximum = self.shared(features.amax(self.pooled_axes, keepdim=True))
+        return torch.sigmoid(torch.maximum(average, maximum))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return `F + W ⊙ F`."""
+        return features * (1 + self.weights(features))
+
+
+class SpatialAttention(nn.Module):
+    """Weights from pooling over channels that emphasize regions: `F + W ⊙ F` (Algorithm 2).
+
+    The average and the maximum over channels, `(N, 2, T, H, W)`, pass through one convolution
+    2 → 1 of kernel (1, 7, 7) and a sigmoid.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(2, 1, (1, 7, 7), padding=(0, 3, 3))
+
+    def weights(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the weights in (0, 1): `(N, 1, T, H, W)`."""
+        pooled = torch.cat(
+            (features.mean(1, keepdim=True), features.amax(1, keepdim=True)), dim=1
+        )
+        return torch.sigmoid(self.convolution(pooled))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return `F + W ⊙ F`."""
+        return features * (1 + self.weights(features))
+
+
+class JointAttention(nn.Module):
+    """Temporal before spatial attention, with a residual: `SA(TA(F)) + F` (paper, Eq. 3).
+
+    Args:
+        channels: C of the feature map.
+        temporal: Kind of `TemporalAttention`.
+        reduction: Reduction of `TemporalAttention`.
+    """
+
+    def __init__(
+        self, channels: int, temporal: str = "per_channel", reduction: int = 16
+    ) -> None:
+        super().__init__()
+        self.temporal = TemporalAttention(channels, temporal, reduction)
+        self.spatial = SpatialAttention()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return `SA(TA(F)) + F`, of the shape of F."""
+        return self.spatial(self.temporal(features)) + features

