@@ -48,14 +48,14 @@ _EVENTS, _TRIGGERS, _SKIPPED, _RESERVED, _OUTSIDE, _UNSYNCED, _TALLY_SIZE = rang
 
 
 @kernel
-def _popcount12(bits):  # type: ignore[no-untyped-def]
+def _popcount12(bits: int) -> int:
     bits = bits - ((bits >> 1) & 0x555)
     bits = (bits & 0x333) + ((bits >> 2) & 0x333)
     return (bits & 0xF) + ((bits >> 4) & 0xF) + (bits >> 8)
 
 
 @kernel
-def _count(payload):  # type: ignore[no-untyped-def]
+def _count(payload: np.ndarray) -> tuple[int, int]:
     """Upper bounds of the events and triggers in a payload."""
     events = 0
     triggers = 0
@@ -70,8 +70,21 @@ def _count(payload):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _decode(payload, width, height, state, tally, t_ns, xs, ys, ps, trig_t, trig_edge, trig_id):  # type: ignore[no-untyped-def]
-    """Decode a payload into arrays with room for `_count` events and one more."""
+def _decode(
+    payload: np.ndarray,
+    width: int,
+    height: int,
+    state: np.ndarray,
+    tally: np.ndarray,
+    events: tuple[np.ndarray, ...],
+    edges: tuple[np.ndarray, ...],
+) -> None:
+    """Decode a payload into (t_ns, x, y, p) and (t_ns, edge, id) arrays.
+
+    Both have room for what `_count` says, the events for one more.
+    """
+    t_ns, xs, ys, ps = events
+    trigger_t, trigger_edge, trigger_id = edges
     y = state[_Y]
     high = state[_HIGH]
     low = state[_LOW]
@@ -158,9 +171,9 @@ def _decode(payload, width, height, state, tally, t_ns, xs, ys, ps, trig_t, trig
 
         elif kind == EXT_TRIGGER:
             if (seen & _SEEN_TIME) == _SEEN_TIME:
-                trig_t[triggers] = t
-                trig_edge[triggers] = word & 1
-                trig_id[triggers] = (word >> 8) & 0xF
+                trigger_t[triggers] = t
+                trigger_edge[triggers] = word & 1
+                trigger_id[triggers] = (word >> 8) & 0xF
                 triggers += 1
             else:
                 unsynced += 1
@@ -185,6 +198,15 @@ def _decode(payload, width, height, state, tally, t_ns, xs, ys, ps, trig_t, trig
     tally[_RESERVED] = reserved
     tally[_OUTSIDE] = outside
     tally[_UNSYNCED] = unsynced
+
+
+def _event_arrays(size: int) -> tuple[np.ndarray, ...]:
+    columns = (np.int64, np.uint16, np.uint16, np.uint8)
+    return tuple(np.empty(size, dtype) for dtype in columns)
+
+
+def _trigger_arrays(size: int) -> tuple[np.ndarray, ...]:
+    return tuple(np.empty(size, dtype) for dtype in (np.int64, np.uint8, np.uint8))
 
 
 @register_decoder("evt3")
@@ -232,29 +254,20 @@ class Evt3Decoder:
             PacketError: The payload is not a buffer.
         """
         payload = packet.payload_bytes()
+        stray = payload.size & 1
         if packet.is_bigendian:
-            whole = payload[: payload.size & ~1]
-            payload = np.concatenate((whole.reshape(-1, 2)[:, ::-1].ravel(), payload[whole.size :]))
+            words = payload[: payload.size - stray].view(">u2")
+            payload = words.astype("<u2").view(np.uint8)
             payload.flags.writeable = False
         event_room, trigger_room = _count(payload)
-        event_room += 1
-        t_ns = np.empty(event_room, np.int64)
-        x = np.empty(event_room, np.uint16)
-        y = np.empty(event_room, np.uint16)
-        p = np.empty(event_room, np.uint8)
-        triggers = Triggers(
-            np.empty(trigger_room, np.int64),
-            np.empty(trigger_room, np.uint8),
-            np.empty(trigger_room, np.uint8),
-        )
-        _decode(
-            payload, self.width, self.height, self._state, self._tally,
-            t_ns, x, y, p, triggers.t_ns, triggers.edge, triggers.id,
-        )  # fmt: skip
+        events = _event_arrays(event_room + 1)
+        edges = _trigger_arrays(trigger_room)
+        _decode(payload, self.width, self.height, self._state, self._tally, events, edges)
         n, n_triggers, skipped, reserved, outside, unsynced = (int(c) for c in self._tally)
-        self.triggers = Triggers(
-            triggers.t_ns[:n_triggers], triggers.edge[:n_triggers], triggers.id[:n_triggers]
-        )
+        if n < event_room:
+            # A view would keep the room of the dropped events alive.
+            events = tuple(column[:n].copy() for column in events)
+        self.triggers = Triggers(*(column[:n_triggers] for column in edges))
         counters = self.counters
         counters.events += n
         counters.triggers += n_triggers
@@ -262,5 +275,5 @@ class Evt3Decoder:
         counters.reserved_words += reserved
         counters.out_of_bounds += outside
         counters.dropped_unsynced += unsynced
-        counters.truncated_bytes += payload.size & 1
-        return Events(t_ns[:n], x[:n], y[:n], p[:n])
+        counters.truncated_bytes += stray
+        return Events(*(column[:n] for column in events))
