@@ -43,9 +43,6 @@ _Y, _HIGH, _LOW, _BASE_X, _POLARITY, _ROLLOVERS, _SEEN, _NOW_US, _STATE_SIZE = r
 _SEEN_HIGH, _SEEN_LOW, _SEEN_Y, _SEEN_BASE_X = 1, 2, 4, 8
 _SEEN_TIME = _SEEN_HIGH | _SEEN_LOW
 
-# Tallies of one packet: indices into one int64 array.
-_EVENTS, _TRIGGERS, _SKIPPED, _RESERVED, _OUTSIDE, _UNSYNCED, _TALLY_SIZE = range(7)
-
 
 @kernel
 def _popcount12(bits: int) -> int:
@@ -75,13 +72,14 @@ def _decode(
     width: int,
     height: int,
     state: np.ndarray,
-    tally: np.ndarray,
     events: tuple[np.ndarray, ...],
     edges: tuple[np.ndarray, ...],
-) -> None:
+) -> tuple[int, int, int, int, int, int]:
     """Decode a payload into (t_ns, x, y, p) and (t_ns, edge, id) arrays.
 
-    Both have room for what `_count` says, the events for one more.
+    Both have room for what `_count` says, the events for one more. Returns how many events and
+    triggers were written, words skipped, reserved words, events outside the sensor, and events
+    and triggers dropped before the stream was in sync.
     """
     t_ns, xs, ys, ps = events
     trigger_t, trigger_edge, trigger_id = edges
@@ -118,7 +116,7 @@ def _decode(
                 ps[n] = (word >> 11) & 1
                 n += 1
 
-        elif kind == VECT_12 or kind == VECT_8:
+        elif kind in (VECT_12, VECT_8):
             length = 12 if kind == VECT_12 else 8
             bits = word & (0xFFF if kind == VECT_12 else 0xFF)
             if seen != _SEEN_TIME | _SEEN_Y | _SEEN_BASE_X:
@@ -130,13 +128,14 @@ def _decode(
                 elif base_x + length > width:
                     inside &= (1 << (width - base_x)) - 1
                 outside += _popcount12(bits ^ inside)
-                # Every position is written and only events advance: no branch to mispredict.
-                for bit in range(length):
-                    t_ns[n] = t
-                    xs[n] = base_x + bit
-                    ys[n] = y
-                    ps[n] = polarity
-                    n += (inside >> bit) & 1
+                if inside:
+                    # Every position is written and only events advance: nothing to mispredict.
+                    for bit in range(length):
+                        t_ns[n] = t
+                        xs[n] = base_x + bit
+                        ys[n] = y
+                        ps[n] = polarity
+                        n += (inside >> bit) & 1
             base_x += length
 
         elif kind == ADDR_Y:
@@ -178,7 +177,7 @@ def _decode(
             else:
                 unsynced += 1
 
-        elif kind == OTHERS or kind == CONTINUED_4 or kind == CONTINUED_12:
+        elif kind in (OTHERS, CONTINUED_4, CONTINUED_12):
             skipped += 1
 
         else:
@@ -192,12 +191,71 @@ def _decode(
     state[_ROLLOVERS] = rollovers
     state[_SEEN] = seen
     state[_NOW_US] = now_us
-    tally[_EVENTS] = n
-    tally[_TRIGGERS] = triggers
-    tally[_SKIPPED] = skipped
-    tally[_RESERVED] = reserved
-    tally[_OUTSIDE] = outside
-    tally[_UNSYNCED] = unsynced
+    return n, triggers, skipped, reserved, outside, unsynced
+
+
+@kernel
+def _encode(
+    us: np.ndarray, xs: np.ndarray, ys: np.ndarray, ps: np.ndarray, words: np.ndarray
+) -> int:
+    """Write the words of some events and return how many."""
+    n = 0
+    high = -1
+    low = -1
+    y = np.int64(-1)
+    i = 0
+    while i < us.size:
+        new_high = us[i] >> 12
+        if new_high != high:
+            if high >= 0:
+                # Without both sides of each rollover a decoder could miss it.
+                for _ in range((new_high >> 12) - (high >> 12)):
+                    words[n] = (TIME_HIGH << 12) | TIME_HIGH_MAX
+                    words[n + 1] = TIME_HIGH << 12
+                    n += 2
+            words[n] = (TIME_HIGH << 12) | (new_high & TIME_HIGH_MAX)
+            n += 1
+            high = new_high
+            low = -1
+        if us[i] & 0xFFF != low:
+            low = us[i] & 0xFFF
+            words[n] = (TIME_LOW << 12) | low
+            n += 1
+        if ys[i] != y:
+            y = np.int64(ys[i])
+            words[n] = (ADDR_Y << 12) | y
+            n += 1
+
+        end = i + 1
+        while (
+            end < us.size
+            and us[end] == us[i]
+            and ys[end] == ys[i]
+            and ps[end] == ps[i]
+            and xs[end] > xs[end - 1]
+        ):
+            end += 1
+        polarity = np.int64(ps[i] != 0) << 11
+        if end == i + 1:
+            words[n] = (ADDR_X << 12) | polarity | np.int64(xs[i])
+            n += 1
+            i = end
+            continue
+        while i < end:
+            base = np.int64(xs[i])
+            words[n] = (VECT_BASE_X << 12) | polarity | base
+            n += 1
+            # One base serves for as long as no hole is longer than a vector.
+            while i < end and xs[i] - base < 12:
+                length = 8 if xs[end - 1] - base < 8 else 12
+                bits = 0
+                while i < end and xs[i] - base < length:
+                    bits |= 1 << (xs[i] - base)
+                    i += 1
+                words[n] = ((VECT_8 if length == 8 else VECT_12) << 12) | bits
+                n += 1
+                base += length
+    return n
 
 
 def _event_arrays(size: int) -> tuple[np.ndarray, ...]:
@@ -224,7 +282,6 @@ class Evt3Decoder:
         self.counters = DecoderCounters()
         self.triggers = Triggers.empty()
         self._state = np.zeros(_STATE_SIZE, np.int64)
-        self._tally = np.zeros(_TALLY_SIZE, np.int64)
         self.reset()
 
     @property
@@ -262,8 +319,9 @@ class Evt3Decoder:
         event_room, trigger_room = _count(payload)
         events = _event_arrays(event_room + 1)
         edges = _trigger_arrays(trigger_room)
-        _decode(payload, self.width, self.height, self._state, self._tally, events, edges)
-        n, n_triggers, skipped, reserved, outside, unsynced = (int(c) for c in self._tally)
+        n, n_triggers, skipped, reserved, outside, unsynced = _decode(
+            payload, self.width, self.height, self._state, events, edges
+        )
         if n < event_room:
             # A view would keep the room of the dropped events alive.
             events = tuple(column[:n].copy() for column in events)
@@ -277,3 +335,48 @@ class Evt3Decoder:
         counters.dropped_unsynced += unsynced
         counters.truncated_bytes += stray
         return Events(*(column[:n] for column in events))
+
+
+def warm_up() -> None:
+    """Compile the kernels, so that no packet waits for the compiler."""
+    events = Events(
+        np.zeros(1, np.int64), np.zeros(1, np.uint16), np.zeros(1, np.uint16), np.zeros(1, np.uint8)
+    )
+    payload = encode(events)
+    Evt3Decoder(1, 1).decode(EventPacket(0, "", 1, 1, 0, 0, "evt3", False, payload))
+
+
+def encode(events: Events) -> bytes:
+    """Encode events as EVT3, little endian; the inverse of a fresh `Evt3Decoder`.
+
+    Each call starts with TIME_HIGH, TIME_LOW and ADDR_Y, so that its result is a packet that a
+    stream can begin with, and packets of consecutive events make a stream. Events in one row at
+    one time, of one polarity and with ascending x, become vector words. Times are cut to µs and
+    begin in the clock's first turn (modulo 2^24 µs); the rollovers after it are kept, as TIME_HIGH
+    words on both sides of each.
+
+    Args:
+        events: Non-negative times that go back by no more than what leaves TIME_HIGH as it is
+            (4096 µs at most); x and y up to 2047.
+
+    Raises:
+        PacketError: Times or coordinates that EVT3 cannot say.
+    """
+    if len(events) == 0:
+        return b""
+    us = events.t_ns // 1000
+    highs = us >> 12
+    if us.min() < 0 or np.any(highs[1:] < highs[:-1]):
+        raise PacketError(
+            "EVT3 says times that are not negative and do not go back past a multiple of 4096 µs; "
+            f"given {us.min()} to {us.max()} µs: sort the events by time"
+        )
+    if max(events.x.max(), events.y.max()) > _MAX_COORDINATE:
+        raise PacketError(
+            f"EVT3 says coordinates up to {_MAX_COORDINATE}; given x up to {events.x.max()} and y "
+            f"up to {events.y.max()}: crop or shrink the events"
+        )
+    turns = int(highs[-1] >> 12) - int(highs[0] >> 12)
+    words = np.empty(5 * len(events) + 2 * turns, np.uint16)
+    size = _encode(us, events.x, events.y, events.p, words)
+    return words[:size].astype("<u2").tobytes()

@@ -1,7 +1,7 @@
 """How this room compiles its inner loops."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -18,7 +18,6 @@ def kernel(function: _Function) -> _Function:
     written, as in a read-only container: there the kernel is compiled once per process.
     """
     try:
-        compiled: _Function = njit(nogil=True, cache=True)(function)
+        return cast(_Function, njit(nogil=True, cache=True)(function))
     except RuntimeError:
-        compiled = njit(nogil=True)(function)
-    return compiled
+        return cast(_Function, njit(nogil=True)(function))

@@ -89,7 +89,9 @@ class Events:
     def empty() -> Events:
         """No events."""
         return Events(
-            np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16),
+            np.empty(0, np.int64),
+            np.empty(0, np.uint16),
+            np.empty(0, np.uint16),
             np.empty(0, np.uint8),
         )
 

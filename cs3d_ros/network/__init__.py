@@ -1,7 +1,7 @@
 """Tensors to logits: the networks by name. Torch, no ROS.
 
-    >>> network = build("cs3d", num_classes=7, classifier="linear")
-    >>> logits = network(torch.zeros(1, 3, 16, 112, 112))
+>>> network = build("cs3d", num_classes=7, classifier="linear")
+>>> logits = network(torch.zeros(1, 3, 16, 112, 112))
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from cs3d_ros.network.c3d import c3d, c3d_attention, c3d_factorized, c3d_ssn
+from cs3d_ros.network.checks import is_whole_number
 from cs3d_ros.network.cs3d import cs3d
 from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
 from cs3d_ros.network.specification import INPUT_SHAPE, Network, NetworkSpec
@@ -28,6 +29,7 @@ __all__ = [
     "build",
     "default_options",
     "names",
+    "rebuild",
 ]
 
 MAX_CLASSES = 1000
@@ -74,17 +76,23 @@ def build(name: str, num_classes: int = 7, **options: object) -> Network:
     Raises:
         NetworkError: If the name, an option or the number of classes is not one that can be built.
     """
-    resolved = default_options(name)
-    if type(num_classes) is not int or not 2 <= num_classes <= MAX_CLASSES:
+    return rebuild(NetworkSpec(name, num_classes, options))
+
+
+def rebuild(specification: NetworkSpec) -> Network:
+    """Return a new network as `build` does, from the record of its arguments."""
+    name, num_classes = specification.name, specification.num_classes
+    options = default_options(name)
+    if not is_whole_number(num_classes, 2, MAX_CLASSES):
         raise NetworkError(
             f"{num_classes!r} classes asked for; give a whole number from 2 to {MAX_CLASSES}"
         )
-    unknown = sorted(options.keys() - resolved.keys())
+    unknown = sorted(specification.options.keys() - options.keys())
     if unknown:
         raise NetworkError(
-            f"{name} has no option {', '.join(unknown)}; it has {', '.join(resolved)}"
+            f"{name} has no option {', '.join(unknown)}; it has {', '.join(options)}"
         )
-    resolved.update(options)
-    network = _NETWORKS[name](num_classes, **resolved)
-    network.specification = NetworkSpec(name, num_classes, resolved)
+    options.update(specification.options)
+    network = _NETWORKS[name](num_classes, **options)
+    network.specification = NetworkSpec(name, num_classes, options)
     return network

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from cs3d_ros.network.checks import is_whole_number
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.network.neurons import SoftSpikingNeuron
 
@@ -60,9 +61,7 @@ class FactorizedConv3d(nn.Module):
         self.spatial_norm = nn.BatchNorm3d(out_channels)
         self.spatial_neuron = neuron()
         self.shortcut: nn.Module = (
-            nn.Identity()
-            if in_channels == out_channels
-            else _pointwise(in_channels, out_channels)
+            nn.Identity() if in_channels == out_channels else _pointwise(in_channels, out_channels)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -118,11 +117,11 @@ class TemporalAttention(nn.Module):
 
     def __init__(self, channels: int, kind: str = "per_channel", reduction: int = 16) -> None:
         super().__init__()
-        if kind not in self.KINDS:
+        if not isinstance(kind, str) or kind not in self.KINDS:
             raise NetworkError(
                 f"unknown temporal attention {kind!r}; choose one of {', '.join(self.KINDS)}"
             )
-        if type(reduction) is not int or not 1 <= reduction <= channels:
+        if not is_whole_number(reduction, 1, channels):
             raise NetworkError(
                 f"the attention's reduction is {reduction!r}; give a whole number from 1 to the "
                 f"number of channels, {channels}"
@@ -163,9 +162,7 @@ class SpatialAttention(nn.Module):
 
     def weights(self, features: torch.Tensor) -> torch.Tensor:
         """Return the weights in (0, 1): `(N, 1, T, H, W)`."""
-        pooled = torch.cat(
-            (features.mean(1, keepdim=True), features.amax(1, keepdim=True)), dim=1
-        )
+        pooled = torch.cat((features.mean(1, keepdim=True), features.amax(1, keepdim=True)), dim=1)
         return torch.sigmoid(self.convolution(pooled))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -182,9 +179,7 @@ class JointAttention(nn.Module):
         reduction: Reduction of `TemporalAttention`.
     """
 
-    def __init__(
-        self, channels: int, temporal: str = "per_channel", reduction: int = 16
-    ) -> None:
+    def __init__(self, channels: int, temporal: str = "per_channel", reduction: int = 16) -> None:
         super().__init__()
         self.temporal = TemporalAttention(channels, temporal, reduction)
         self.spatial = SpatialAttention()

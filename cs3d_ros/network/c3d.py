@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention
-from cs3d_ros.network.neurons import SoftSpikingNeuron
+from cs3d_ros.network.neurons import STEEPNESS, SURROGATE, THRESHOLD, SoftSpikingNeuron
 from cs3d_ros.network.stages import FiveStageNetwork, mlp_classifier
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def c3d(num_classes: int, *, dropout: float = 0.5) -> FiveStageNetwork:
 def c3d_ssn(
     num_classes: int,
     *,
-    threshold: float = 0.1,
-    steepness: float = 4.0,
-    surrogate: str = "sigmoid",
+    threshold: float = THRESHOLD,
+    steepness: float = STEEPNESS,
+    surrogate: str = SURROGATE,
     dropout: float = 0.5,
 ) -> FiveStageNetwork:
     """Return C3D with a soft spiking neuron in place of every ReLU.
@@ -60,9 +60,9 @@ def c3d_ssn(
 def c3d_factorized(
     num_classes: int,
     *,
-    threshold: float = 0.1,
-    steepness: float = 4.0,
-    surrogate: str = "sigmoid",
+    threshold: float = THRESHOLD,
+    steepness: float = STEEPNESS,
+    surrogate: str = SURROGATE,
     dropout: float = 0.5,
 ) -> FiveStageNetwork:
     """Return C3D with a factorized block in place of every convolution.

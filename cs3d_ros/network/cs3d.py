@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from torch import nn
+
 from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention, MultiPool3d
 from cs3d_ros.network.errors import NetworkError
-from cs3d_ros.network.neurons import SoftSpikingNeuron
+from cs3d_ros.network.neurons import STEEPNESS, SURROGATE, THRESHOLD, SoftSpikingNeuron
 from cs3d_ros.network.stages import FiveStageNetwork, linear_classifier, mlp_classifier
 
 CLASSIFIERS = {"linear": linear_classifier, "mlp": mlp_classifier}
@@ -17,9 +19,9 @@ def cs3d(
     num_classes: int,
     *,
     classifier: str = "linear",
-    threshold: float = 0.1,
-    steepness: float = 4.0,
-    surrogate: str = "sigmoid",
+    threshold: float = THRESHOLD,
+    steepness: float = STEEPNESS,
+    surrogate: str = SURROGATE,
     temporal_attention: str = "per_channel",
     reduction: int = 16,
     dropout: float = 0.5,
@@ -44,9 +46,14 @@ def cs3d(
             f"unknown classifier {classifier!r}; choose one of {', '.join(CLASSIFIERS)}"
         )
     neuron = partial(SoftSpikingNeuron, threshold, steepness, surrogate)
+    head = CLASSIFIERS[classifier](num_classes, dropout)
+    # Joint attention starts with weights near 1/2, which makes the features 3.25 times as large
+    # in each stage. A small last layer keeps the first answers near uniform all the same.
+    for parameter in head[-1].parameters():
+        nn.init.normal_(parameter, std=1e-3)
     return FiveStageNetwork(
         partial(FactorizedConv3d, neuron=neuron),
         MultiPool3d,
-        CLASSIFIERS[classifier](num_classes, dropout),
+        head,
         partial(JointAttention, temporal=temporal_attention, reduction=reduction),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from cs3d_ros.network.checks import is_finite_number
 from cs3d_ros.network.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ SURROGATES: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
 """Surrogate gradients by name: functions of `x − θ` and of the steepness."""
 
 
+THRESHOLD = 0.1
+STEEPNESS = 4.0
+SURROGATE = "sigmoid"
+"""The settings of a neuron where none are given. The paper states none: defaults until measured."""
+
+
 class _SoftThreshold(torch.autograd.Function):
     """`max(0, x − θ)` whose gradient is the surrogate instead of the step."""
 
@@ -49,7 +55,7 @@ class _SoftThreshold(torch.autograd.Function):
 
 
 def _soft_threshold(x: torch.Tensor, threshold: float) -> torch.Tensor:
-    return torch.relu(x - threshold)
+    return (x - threshold).relu_()
 
 
 class SoftSpikingNeuron(nn.Module):
@@ -70,21 +76,22 @@ class SoftSpikingNeuron(nn.Module):
         steepness: k, per unit of the input; finite and positive.
         surrogate: Name of the surrogate gradient.
 
-    The paper states none of the three values; these defaults hold until measured.
-
     Raises:
         NetworkError: If a value is out of its range or the surrogate is unknown.
     """
 
     def __init__(
-        self, threshold: float = 0.1, steepness: float = 4.0, surrogate: str = "sigmoid"
+        self,
+        threshold: float = THRESHOLD,
+        steepness: float = STEEPNESS,
+        surrogate: str = SURROGATE,
     ) -> None:
         super().__init__()
-        if not _is_finite_number(threshold) or threshold < 0:
+        if not is_finite_number(threshold) or threshold < 0:
             raise NetworkError(
                 f"the neuron's threshold is {threshold!r}; give a finite number, 0 or more"
             )
-        if not _is_finite_number(steepness) or steepness <= 0:
+        if not is_finite_number(steepness) or steepness <= 0:
             raise NetworkError(
                 f"the neuron's steepness is {steepness!r}; give a finite number above 0"
             )
@@ -99,7 +106,9 @@ class SoftSpikingNeuron(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return `max(0, x − θ)`."""
         if torch.is_grad_enabled() and x.requires_grad:
-            y: torch.Tensor = _SoftThreshold.apply(x, self.threshold, self.steepness, self.surrogate)
+            y: torch.Tensor = _SoftThreshold.apply(
+                x, self.threshold, self.steepness, self.surrogate
+            )
             return y
         return _soft_threshold(x, self.threshold)
 
@@ -108,9 +117,3 @@ class SoftSpikingNeuron(nn.Module):
         return (
             f"threshold={self.threshold}, steepness={self.steepness}, surrogate={self.surrogate!r}"
         )
-
-
-def _is_finite_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    )

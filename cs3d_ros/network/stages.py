@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from cs3d_ros.network.checks import is_finite_number
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.network.specification import INPUT_SHAPE, Network
 
@@ -76,7 +76,7 @@ class GlobalAveragePool(nn.Module):
         return x.mean((2, 3, 4))
 
 
-def linear_classifier(num_classes: int, dropout: float) -> nn.Module:
+def linear_classifier(num_classes: int, dropout: float) -> nn.Sequential:
     """Return a global average pool, dropout and one linear layer."""
     return nn.Sequential(
         OrderedDict[str, nn.Module](
@@ -89,7 +89,7 @@ def linear_classifier(num_classes: int, dropout: float) -> nn.Module:
 
 def mlp_classifier(
     num_classes: int, dropout: float, activation: Callable[[], nn.Module] = nn.ReLU
-) -> nn.Module:
+) -> nn.Sequential:
     """Return C3D's classifier: 8192–4096–4096–classes, dropout after both hidden layers."""
     return nn.Sequential(
         OrderedDict[str, nn.Module](
@@ -106,7 +106,6 @@ def mlp_classifier(
 
 
 def _dropout(probability: float) -> nn.Dropout:
-    is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
-    if not is_number or not math.isfinite(probability) or not 0 <= probability < 1:
+    if not is_finite_number(probability) or not 0 <= probability < 1:
         raise NetworkError(f"the dropout is {probability!r}; give a number from 0 to below 1")
     return nn.Dropout(probability)

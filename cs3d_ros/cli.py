@@ -1,0 +1,180 @@
+"""The command line: `cs3d …`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import cs3d_ros
+from cs3d_ros.errors import Cs3dError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cs3d_ros.recognizer import Recognition
+
+# Each command imports what it needs, so that `cs3d --help` does not wait for torch.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        Exit status: 0 success, 1 bad input (one line on stderr says which), 2 wrong usage.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except Cs3dError as error:
+        print(f"cs3d: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cs3d", description="Facial expressions from event cameras with the CS3D network."
+    )
+    parser.add_argument("--version", action="version", version=f"cs3d_ros {cs3d_ros.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    complexity = commands.add_parser(
+        "complexity", help="operations and parameters of the networks, by THOP"
+    )
+    complexity.add_argument("--json", action="store_true", help="print a JSON list")
+    complexity.set_defaults(run=_complexity)
+
+    recognize = commands.add_parser(
+        "recognize", help="recognise expressions in a recording, without ROS"
+    )
+    recognize.add_argument(
+        "path", help="rosbag2 folder, .mcap, .db3 or Prophesee .raw", metavar="PATH"
+    )
+    recognize.add_argument(
+        "--checkpoint",
+        default="",
+        metavar="F",
+        help="weights (.safetensors); the word 'untrained' for random ones",
+    )
+    recognize.add_argument("--topic", help="which topic, if several have events")
+    recognize.add_argument(
+        "--window-ms", type=float, metavar="W", help="length of a window (default: the network's)"
+    )
+    recognize.add_argument(
+        "--hop-ms", type=float, metavar="H", help="from one window to the next (default: 128)"
+    )
+    recognize.add_argument(
+        "--roi",
+        type=_roi,
+        metavar="X,Y,W,H",
+        help="region of the sensor in pixels (default: the largest centred square)",
+    )
+    recognize.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
+    recognize.add_argument("--json", action="store_true", help="print one JSON object a line")
+    recognize.set_defaults(run=_recognize)
+    return parser
+
+
+def _roi(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a region; expected four whole numbers: X,Y,WIDTH,HEIGHT"
+        ) from None
+    return x, y, width, height
+
+
+def _complexity(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.network import complexity
+
+    rows = complexity.table()
+    if arguments.json:
+        print(json.dumps(complexity.as_dicts(rows), indent=2))
+    else:
+        print(complexity.as_text(rows))
+    return 0
+
+
+def _recognize(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.events.packets import PacketError
+    from cs3d_ros.events.tensors import Roi
+    from cs3d_ros.network.classifier import Classifier
+    from cs3d_ros.recognizer import Recognizer
+    from cs3d_ros.recordings import open_recording
+
+    options = {"window_ms": arguments.window_ms}
+    if arguments.hop_ms is not None:
+        options["hop_ms"] = arguments.hop_ms
+    with open_recording(arguments.path, arguments.topic) as recording:
+        classifier = Classifier.from_checkpoint(
+            arguments.checkpoint, device=arguments.device, threads=arguments.threads
+        )
+        recognizer = Recognizer(
+            classifier, roi=Roi(*arguments.roi) if arguments.roi else None, **options
+        )
+        recognizer.warm_up()
+        recognised, skipped, last_error = 0, 0, ""
+        for _, packet in recording:
+            try:
+                for recognition in recognizer.feed(packet):
+                    print(_as_json(recognition) if arguments.json else _as_text(recognition))
+                    recognised += 1
+            except PacketError as error:
+                skipped, last_error = skipped + 1, str(error)
+    counters = recognizer.stream.counters
+    print(
+        f"{recognised} windows recognised by {classifier.name} in {counters.packets} packets; "
+        f"{skipped} packets skipped, {counters.packets_lost} lost",
+        file=sys.stderr,
+    )
+    if skipped:
+        raise Cs3dError(f"{skipped} packets could not be decoded; the last: {last_error}")
+    if not recognised:
+        raise Cs3dError(
+            f"{arguments.path} holds no whole window of "
+            f"{recognizer.windows.duration_ns * 1e-6:g} ms; try a shorter one with --window-ms"
+        )
+    return 0
+
+
+def _as_json(recognition: Recognition) -> str:
+    return json.dumps(
+        {
+            "stamp_ns": recognition.stamp_ns,
+            "expression": recognition.expression,
+            "confidence": recognition.confidence,
+            "probabilities": dict(
+                zip(recognition.labels, recognition.probabilities, strict=True)
+            ),
+            "event_count": recognition.event_count,
+            "inference_ms": recognition.inference_ms,
+            "packets_lost": recognition.packets_lost,
+            "roi": dataclasses.asdict(recognition.roi),
+            "model": recognition.model,
+        }
+    )
+
+
+def _as_text(recognition: Recognition) -> str:
+    return (
+        f"{recognition.stamp_ns * 1e-9:.3f}  {recognition.expression:<10} "
+        f"{recognition.confidence:4.2f}  {recognition.event_count:>8} events  "
+        f"{recognition.inference_ms:6.1f} ms  {recognition.model}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Windows to probabilities: a network on a device, ready to be asked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cs3d_ros.network import checkpoint
+from cs3d_ros.network.device import move, resolve_device
+from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
+from cs3d_ros.network.specification import INPUT_SHAPE, Network
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cs3d_ros.network.card import ModelCard
+
+__all__ = ["UNTRAINED", "Classifier", "resolve_device"]
+
+UNTRAINED = "untrained"
+"""The word that asks for random weights in place of a checkpoint's path."""
+
+
+class Classifier:
+    """A network that classifies windows until it is closed. For one thread at a time.
+
+    Args:
+        network: Is put into evaluation mode and moved to the device.
+        card: Of that network.
+        device: As for `resolve_device`.
+        threads: Threads for one inference on the CPU, set for the whole process; 0 leaves
+            torch's own choice.
+
+    Raises:
+        DeviceError: If there is no such device or it does not take the network.
+        NetworkError: If the number of threads is negative.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        card: ModelCard,
+        device: str | torch.device = "cpu",
+        threads: int = 0,
+    ) -> None:
+        if threads < 0:
+            raise NetworkError(f"{threads} threads asked for; give 1 or more, or 0 for torch's own")
+        self.card = card
+        self.device = resolve_device(device)
+        if threads:
+            torch.set_num_threads(threads)
+        move(network.eval(), self.device)
+        if self.device.type == "cpu":
+            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._network: Network | None = network
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        source: str | os.PathLike[str],
+        device: str | torch.device = "cpu",
+        threads: int = 0,
+    ) -> Classifier:
+        """Return the classifier of a checkpoint.
+
+        Args:
+            source: Path of a checkpoint, or the word `untrained` for random weights.
+            device: As for `resolve_device`.
+            threads: As for the class.
+
+        Raises:
+            CheckpointError: If the source is empty or not a usable checkpoint.
+            DeviceError: If there is no such device or it does not take the network.
+        """
+        source = os.fspath(source)
+        if not source:
+            raise CheckpointError(
+                "no checkpoint given, and this package embeds no trained weights; give the path "
+                f"of a checkpoint, or `{UNTRAINED}` to run with random weights"
+            )
+        network, card = checkpoint.untrained() if source == UNTRAINED else checkpoint.load(source)
+        return cls(network, card, device, threads)
+
+    @property
+    def name(self) -> str:
+        """Name of the model for people."""
+        return self.card.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One label per probability, in order."""
+        return self.card.labels
+
+    def predict(self, tensor: np.ndarray) -> np.ndarray:
+        """Return the probabilities of one window or of a batch.
+
+        Args:
+            tensor: float32 `(3, 16, 112, 112)` or `(N, 3, 16, 112, 112)`.
+
+        Returns:
+            float32 `(num_classes,)` or `(N, num_classes)`; each row sums to 1.
+
+        Raises:
+            NetworkError: If the classifier is closed, the tensor is of another shape or dtype,
+                or the answer is not finite.
+            DeviceError: If the device runs out of memory.
+        """
+        if self._network is None:
+            raise NetworkError(f"the classifier {self.name} is closed; make a new one")
+        single = tensor.ndim == len(INPUT_SHAPE)
+        if tensor.dtype != np.float32 or tensor.shape[not single :] != INPUT_SHAPE:
+            raise NetworkError(
+                f"the tensor is {tensor.dtype} {tensor.shape}; give float32 {INPUT_SHAPE}, or a "
+                "batch of such"
+            )
+        windows = torch.from_numpy(np.require(tensor, requirements=("C", "W")))
+        if single:
+            windows = windows[None]
+        try:
+            with torch.inference_mode():
+                logits = self._network(windows.to(self.device))
+                probabilities: np.ndarray = torch.softmax(logits.float(), dim=1).cpu().numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{self.device} ran out of memory: {error}; free memory on it or choose cpu"
+            ) from error
+        if not np.isfinite(probabilities).all():
+            raise NetworkError(
+                f"the network {self.name} answered NaN; the tensor must be finite, and so must "
+                "the weights and what they make of it"
+            )
+        return probabilities[0] if single else probabilities
+
+    def warm_up(self, n: int = 2) -> None:
+        """Classify `n` empty windows, so that the first real one is not slower than the others."""
+        for _ in range(n):
+            self.predict(np.zeros(INPUT_SHAPE, np.float32))
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def close(self) -> None:
+        """Drop the network and give its GPU memory back; closing twice does nothing."""
+        self._network = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def __enter__(self) -> Classifier:
+        """Return the classifier itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()

@@ -1,0 +1,286 @@
+"""The node `fer`: event packets in, facial expressions out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from cv_bridge import CvBridge
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from event_camera_msgs.msg import EventPacket as EventPacketMsg
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+
+from cs3d_ros.errors import Cs3dError
+from cs3d_ros.events.tensors import Roi
+from cs3d_ros.msg import ExpressionStamped
+from cs3d_ros.nodes import debug_image
+from cs3d_ros.nodes.conversions import (
+    EVENTS_QOS,
+    diagnostics_msg,
+    expression_msg,
+    packet_from_msg,
+)
+from cs3d_ros.nodes.fer_report import FerReport
+from cs3d_ros.nodes.managed import ManagedNode
+from cs3d_ros.nodes.packet_queue import Arrival, PacketQueue
+from cs3d_ros.nodes.parameters import ParameterSpec
+from cs3d_ros.recognizer import (
+    DEFAULT_HOP_MS,
+    DEFAULT_MAX_EVENTS,
+    ReadyWindow,
+    Recognition,
+    Recognizer,
+)
+
+if TYPE_CHECKING:
+    from cs3d_ros.network.classifier import Classifier
+
+PARAMETERS = (
+    ParameterSpec(
+        "model",
+        "",
+        "Checkpoint (.safetensors) to load; the word 'untrained' loads random weights, for trying "
+        "the plumbing only.",
+    ),
+    ParameterSpec("device", "auto", "Where the network runs: auto, cpu, cuda or cuda:N."),
+    ParameterSpec("threads", 0, "CPU threads of the network; 0: all cores.", 0, 256),
+    ParameterSpec(
+        "window_ms",
+        0.0,
+        "Length of a window in ms; 0.0: the one that the network was trained on.",
+        0.0,
+        10_000.0,
+    ),
+    ParameterSpec(
+        "hop_ms", DEFAULT_HOP_MS, "Time from one window to the next in ms.", 1.0, 10_000.0
+    ),
+    ParameterSpec(
+        "roi",
+        [0, 0, 0, 0],
+        "Region of the sensor to look at, pixels: x, y, width, height; all 0: the largest centred "
+        "square.",
+    ),
+    ParameterSpec(
+        "queue_bytes",
+        64 * 2**20,
+        "Packets waiting to be decoded, in bytes; beyond that the oldest are dropped.",
+        2**16,
+        2**32,
+    ),
+    ParameterSpec(
+        "max_events",
+        DEFAULT_MAX_EVENTS,
+        "Decoded events waiting for their windows; beyond that the oldest are dropped.",
+        1_000,
+        1_000_000_000,
+    ),
+)
+
+_DIAGNOSTICS_PERIOD_S = 1.0
+# The worker looks at its stop flag this often; it has to end well within the two seconds that a
+# process has after SIGINT.
+_WAIT_S = 0.2
+
+
+class FerNode(ManagedNode):
+    """Recognises facial expressions in event packets.
+
+    Subscribes to `events`, publishes `~/expression`, `~/debug_image` (only while somebody
+    subscribes) and `/diagnostics`. The callback of the subscription only enqueues; one worker
+    decodes every packet and runs the network on the newest complete window.
+    """
+
+    def __init__(self) -> None:
+        """Make the node, unconfigured."""
+        super().__init__("fer", PARAMETERS)
+        self._report = FerReport()
+        self._classifier: Classifier | None = None
+        self._recognizer: Recognizer | None = None
+        self._queue: PacketQueue | None = None
+        self._worker: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._subscription: Any = None
+        self._bridge = CvBridge()
+        self._expressions = self.create_lifecycle_publisher(
+            ExpressionStamped, "~/expression", QoSProfile(depth=10)
+        )
+        self._images = self.create_lifecycle_publisher(
+            Image, "~/debug_image", qos_profile_sensor_data
+        )
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # On the steady clock, so that a simulated clock that stands still is reported too.
+        self._timer = self.create_timer(
+            _DIAGNOSTICS_PERIOD_S,
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+
+    def configure(self) -> None:
+        """Load the network, compile the kernels and run both once."""
+        # Imported here, so that the node appears at once and loads torch when it is configured.
+        from cs3d_ros.network.classifier import Classifier
+
+        started = time.monotonic()
+        self._classifier = Classifier.from_checkpoint(
+            self.parameters["model"],
+            device=self.parameters["device"],
+            threads=self.parameters["threads"],
+        )
+        recognizer = self._make_recognizer(self._classifier)
+        recognizer.warm_up()
+        self.get_logger().info(
+            f"model {self._classifier.name} on {self._classifier.device}, ready after "
+            f"{time.monotonic() - started:.1f} s; windows of "
+            f"{recognizer.windows.duration_ns * 1e-6:g} ms every "
+            f"{recognizer.windows.hop_ns * 1e-6:g} ms"
+        )
+        if "untrained" in self._classifier.name:
+            self.get_logger().warning(
+                "the network is untrained: its weights are random, and so are its results"
+            )
+
+    def activate(self) -> None:
+        """Subscribe and start the worker, with all counts at zero."""
+        assert self._classifier is not None
+        self._recognizer = self._make_recognizer(self._classifier)
+        self._queue = PacketQueue(self.parameters["queue_bytes"])
+        self._report = FerReport()
+        self._stopping.clear()
+        self._worker = threading.Thread(target=self._work, name="fer worker", daemon=True)
+        self._worker.start()
+        self._subscription = self.create_subscription(
+            EventPacketMsg,
+            "events",
+            self._enqueue,
+            EVENTS_QOS,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self.get_logger().info(f"listening to {self._subscription.topic_name}")
+
+    def deactivate(self) -> None:
+        """Unsubscribe and stop the worker; the network stays loaded."""
+        self._stopping.set()
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = None
+        if self._queue is not None:
+            self._queue.close()
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
+        self._recognizer = None
+
+    def cleanup(self) -> None:
+        """Free the network and its memory on the GPU."""
+        self._recognizer = None
+        if self._classifier is not None:
+            self._classifier.close()
+            self._classifier = None
+
+    def _make_recognizer(self, classifier: Classifier) -> Recognizer:
+        roi = self.parameters["roi"]
+        if len(roi) != 4:
+            raise Cs3dError(
+                f"parameter roi has {len(roi)} numbers, expected 4: x, y, width and height in "
+                "pixels, or all 0 for the largest centred square"
+            )
+        return Recognizer(
+            classifier,
+            window_ms=self.parameters["window_ms"] or None,
+            hop_ms=self.parameters["hop_ms"],
+            roi=Roi(*roi) if any(roi) else None,
+            max_events=self.parameters["max_events"],
+        )
+
+    def _enqueue(self, msg: EventPacketMsg) -> None:
+        assert self._queue is not None
+        self._queue.put(Arrival(packet_from_msg(msg), time.monotonic_ns()))
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._work_once()
+            except Exception:
+                self._report.internal_errors += 1
+                self.get_logger().error(
+                    f"error in the worker:\n{traceback.format_exc()}", throttle_duration_sec=5.0
+                )
+
+    def _work_once(self) -> None:
+        """Decode all that waits and recognise the newest window that it completes."""
+        assert self._queue is not None
+        assert self._recognizer is not None
+        newest: ReadyWindow | None = None
+        arrival_ns = 0
+        for arrival in self._queue.take_all(_WAIT_S):
+            if self._stopping.is_set():
+                return
+            ready = self._push(self._recognizer, arrival)
+            if ready:
+                self._report.windows += len(ready)
+                self._report.windows_skipped += len(ready) - (newest is None)
+                newest, arrival_ns = ready[-1], arrival.arrival_ns
+        if newest is None:
+            return
+        recognition = self._recognizer.classify(newest)
+        latency_ms = (time.monotonic_ns() - arrival_ns) * 1e-6
+        self._expressions.publish(expression_msg(recognition, latency_ms))
+        self._report.recognised(recognition, latency_ms)
+        if self._images.get_subscription_count() > 0:
+            self._publish_image(newest, recognition)
+
+    def _push(self, recognizer: Recognizer, arrival: Arrival) -> list[ReadyWindow]:
+        packet = arrival.packet
+        epoch = recognizer.stream.epoch
+        try:
+            ready = recognizer.push(packet)
+        except Cs3dError as error:
+            self._report.bad_packet(str(error))
+            self.get_logger().warning(f"packet skipped: {error}", throttle_duration_sec=5.0)
+            return []
+        self._report.packet(packet, arrival.arrival_ns)
+        if recognizer.stream.epoch != epoch and self._report.packets > 1:
+            self.get_logger().warning(
+                f"the stream starts over at packet {packet.seq}: time or sequence went back, or "
+                "the sensor changed; earlier events are forgotten",
+                throttle_duration_sec=5.0,
+            )
+        return ready
+
+    def _publish_image(self, ready: ReadyWindow, recognition: Recognition) -> None:
+        msg = self._bridge.cv2_to_imgmsg(debug_image.draw(ready, recognition), encoding="bgr8")
+        msg.header = expression_msg(recognition, 0.0).header
+        self._images.publish(msg)
+
+    def _publish_diagnostics(self) -> None:
+        level, message = DiagnosticStatus.OK, "not active"
+        values: dict[str, object] = {}
+        recognizer, queue = self._recognizer, self._queue
+        if self._active and recognizer is not None and queue is not None:
+            topic = self._subscription.topic_name
+            warnings, values = self._report.summary(
+                recognizer, queue, topic, self.count_publishers(topic)
+            )
+            message = "; ".join(warnings) or "recognising"
+            if warnings:
+                level = DiagnosticStatus.WARN
+        self._diagnostics.publish(
+            diagnostics_msg(
+                self.get_clock().now().to_msg(),
+                f"{self.get_fully_qualified_name()}: recognition",
+                self._report.frame_id,
+                level,
+                message,
+                values,
+            )
+        )
+
+
+def create() -> FerNode:
+    """For `cs3d_ros.nodes.runner`."""
+    return FerNode()

@@ -1,0 +1,155 @@
+"""The node `player`: publishes a recording's packets as they were recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from event_camera_msgs.msg import EventPacket as EventPacketMsg
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+
+from cs3d_ros.errors import Cs3dError
+from cs3d_ros.nodes.conversions import EVENTS_QOS, ns_to_time, packet_to_msg
+from cs3d_ros.nodes.parameters import Parameters, ParameterSpec
+from cs3d_ros.recordings import open_recording
+
+PARAMETERS = (
+    ParameterSpec("path", "", "Recording: rosbag2 folder, .mcap, .db3 or Prophesee .raw."),
+    ParameterSpec("topic", "", "Recorded topic to play; empty: the only one with event packets."),
+    ParameterSpec("rate", 1.0, "Speed: 2.0 plays twice as fast.", 0.01, 100.0),
+    ParameterSpec("loop", False, "Start again at the end, until stopped."),
+    ParameterSpec("paused", False, "Hold; set to true at the start to start paused.", live=True),
+    ParameterSpec(
+        "clock", False, "Publish the recording's time on /clock, for nodes with use_sim_time."
+    ),
+    ParameterSpec(
+        "wait_for_subscriber_s",
+        5.0,
+        "Wait so long for a subscriber before the first packet, in s.",
+        0.0,
+        3600.0,
+    ),
+)
+
+_CLOCK_PERIOD_S = 0.01
+_IDLE_PERIOD_S = 0.05
+
+
+class PlayerNode(Node):
+    """Publishes on `events`, with the stamps of the recording, at the pace of its log times.
+
+    Attributes:
+        done: The recording has ended and does not loop, or cannot be read.
+    """
+
+    def __init__(self) -> None:
+        """Open the recording and begin to play.
+
+        Raises:
+            Cs3dError: A parameter is out of range, or the recording cannot be opened.
+        """
+        super().__init__("player")
+        self.parameters = Parameters(self, PARAMETERS, lambda: True)
+        for reason in self.parameters.refusals:
+            raise Cs3dError(reason)
+        self.done = False
+        self._stopping = threading.Event()
+        self._events = self.create_publisher(EventPacketMsg, "events", EVENTS_QOS)
+        self._clock_publisher = (
+            self.create_publisher(Clock, "/clock", 10) if self.parameters["clock"] else None
+        )
+        # Opened once here, so that a bad path is an error at the start and not in the thread.
+        with self._open() as recording:
+            self.get_logger().info(
+                f"playing {recording.topic} of {self.parameters['path']} on "
+                f"{self._events.topic_name}"
+            )
+        self._thread = threading.Thread(target=self._play, name="player", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop playing."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _open(self):  # type: ignore[no-untyped-def]
+        return open_recording(self.parameters["path"], self.parameters["topic"] or None)
+
+    def _play(self) -> None:
+        try:
+            self._wait_for_subscriber()
+            while self._play_once() and self.parameters["loop"]:
+                pass
+        except Cs3dError as error:
+            self.get_logger().error(str(error))
+        self.done = True
+
+    def _wait_for_subscriber(self) -> None:
+        deadline = time.monotonic() + self.parameters["wait_for_subscriber_s"]
+        while self._events.get_subscription_count() == 0:
+            if time.monotonic() > deadline or self._stopping.wait(_IDLE_PERIOD_S):
+                return
+
+    def _play_once(self) -> bool:
+        """Play from beginning to end; False if stopped before."""
+        pace = _Pace(self.parameters["rate"])
+        packets = 0
+        with self._open() as recording:
+            for log_ns, packet in recording:
+                if not self._wait_until(pace, log_ns):
+                    return False
+                self._events.publish(packet_to_msg(packet))
+                packets += 1
+        self.get_logger().info(f"played {packets} packets")
+        return True
+
+    def _wait_until(self, pace: _Pace, log_ns: int) -> bool:
+        """Wait for the moment of `log_ns`, minding pauses; False if stopped meanwhile."""
+        period_s = _CLOCK_PERIOD_S if self._clock_publisher else _IDLE_PERIOD_S
+        while True:
+            if self.parameters["paused"]:
+                remaining_s = period_s
+                pace.hold()
+            else:
+                remaining_s = pace.seconds_until(log_ns)
+            if self._clock_publisher:
+                now_ns = min(pace.recording_ns(), log_ns)
+                self._clock_publisher.publish(Clock(clock=ns_to_time(now_ns)))
+            if remaining_s <= 0.0:
+                return not self._stopping.is_set()
+            if self._stopping.wait(min(remaining_s, period_s)):
+                return False
+
+
+class _Pace:
+    """Recording time against the steady clock, at a rate, with pauses."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._first_log_ns: int | None = None
+        self._elapsed_ns = 0
+        self._last_ns = time.monotonic_ns()
+
+    def hold(self) -> None:
+        """Let the time since the last call pass without playing."""
+        self._last_ns = time.monotonic_ns()
+
+    def seconds_until(self, log_ns: int) -> float:
+        """Seconds of the steady clock until the moment of `log_ns`."""
+        now_ns = time.monotonic_ns()
+        if self._first_log_ns is None:
+            self._first_log_ns = log_ns
+        else:
+            self._elapsed_ns += now_ns - self._last_ns
+        self._last_ns = now_ns
+        return (log_ns - self._first_log_ns) / self._rate * 1e-9 - self._elapsed_ns * 1e-9
+
+    def recording_ns(self) -> int:
+        """The moment of the recording that is played now."""
+        return (self._first_log_ns or 0) + int(self._elapsed_ns * self._rate)
+
+
+def create() -> PlayerNode:
+    """For `cs3d_ros.nodes.runner`."""
+    return PlayerNode()

@@ -1,0 +1,219 @@
+"""Event packets in, recognised expressions out: the whole pipeline without ROS.
+
+    packets → EventStream → SlidingWindows → bin_window → Classifier → Recognition
+
+The node, the command line and the benchmark all run this one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cs3d_ros.events import evt3, tensors
+from cs3d_ros.events.stream import EventStream
+from cs3d_ros.events.tensors import Roi, TensorError, bin_window, representations
+from cs3d_ros.events.windows import SlidingWindows, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cs3d_ros.events.packets import EventPacket
+    from cs3d_ros.network.classifier import Classifier
+
+DEFAULT_HOP_MS = 128.0
+DEFAULT_MAX_EVENTS = 8_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyWindow:
+    """A window whose time is over, with what the stream knew of it at that moment.
+
+    Attributes:
+        window: Its events.
+        stamp_ns: ROS time of its end, in ns.
+        frame_id: Of the packets.
+        width: Sensor width in pixels.
+        height: Sensor height in pixels.
+        roi: The region of the sensor to look at.
+        packets_lost: Packets missing so far, by their sequence numbers.
+    """
+
+    window: Window
+    stamp_ns: int
+    frame_id: str
+    width: int
+    height: int
+    roi: Roi
+    packets_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What was recognised in one window.
+
+    Attributes:
+        stamp_ns: ROS time of the window's end, in ns.
+        window_duration_ns: Length of the window, in ns.
+        frame_id: Of the packets.
+        labels: What the network knows, in its order.
+        probabilities: One for each label, sum 1.
+        event_count: Change events in the window, over the whole sensor.
+        packets_lost: Packets missing so far, by their sequence numbers.
+        inference_ms: Time in the network, in ms.
+        roi: The region of the sensor that the network saw.
+        model: Name of the network and its weights; contains `untrained` if they are random.
+    """
+
+    stamp_ns: int
+    window_duration_ns: int
+    frame_id: str
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    event_count: int
+    packets_lost: int
+    inference_ms: float
+    roi: Roi
+    model: str
+
+    @property
+    def expression(self) -> str:
+        """The most probable label."""
+        return self.labels[self._best]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of `expression`."""
+        return self.probabilities[self._best]
+
+    @property
+    def _best(self) -> int:
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+
+class Recognizer:
+    """Recognises expressions in one camera's packets.
+
+    Offline, `feed` is all there is. Where packets come faster than the network runs, `push` every
+    packet and `classify` the newest window only.
+
+    Attributes:
+        classifier: The network with its card.
+        stream: Decoding; its counters tell what was lost on the way.
+        windows: Windowing; its counters tell what was dropped.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        window_ms: float | None = None,
+        hop_ms: float = DEFAULT_HOP_MS,
+        roi: Roi | None = None,
+        max_events: int = DEFAULT_MAX_EVENTS,
+    ) -> None:
+        """Prepare to recognise.
+
+        Args:
+            classifier: Network, labels and input geometry.
+            window_ms: Length of a window in ms; None: the one that the network was trained on.
+            hop_ms: Time from the start of one window to that of the next, in ms.
+            roi: Region of the sensor to look at; None: its largest centred square.
+            max_events: How many events may wait in memory; beyond that the oldest are dropped.
+
+        Raises:
+            WindowError: A length or a limit out of range.
+            TensorError: The network was trained on a representation that is not known here.
+        """
+        card = classifier.card
+        if card.representation not in representations():
+            raise TensorError(
+                f"the network {card.name} was trained on the representation "
+                f"{card.representation!r}, expected one of: {', '.join(representations())}; a "
+                "newer version of this package may know it"
+            )
+        if window_ms is None:
+            window_ms = card.window_ms
+        self.classifier = classifier
+        self.stream = EventStream()
+        self.windows = SlidingWindows(
+            duration_ns=round(window_ms * 1e6), hop_ns=round(hop_ms * 1e6), max_events=max_events
+        )
+        self._roi = roi
+        self._epoch = self.stream.epoch
+
+    def warm_up(self) -> None:
+        """Compile the kernels and run the network once, so that no packet waits for that."""
+        evt3.warm_up()
+        tensors.warm_up()
+        self.classifier.warm_up()
+
+    def push(self, packet: EventPacket) -> list[ReadyWindow]:
+        """Take in the next packet and return the windows that it completes, oldest first.
+
+        Raises:
+            PacketError: The packet cannot be decoded; it is skipped, the next one may be fed.
+            TensorError: The region does not lie on the packet's sensor.
+        """
+        events = self.stream.feed(packet)
+        if self.stream.epoch != self._epoch:
+            self.windows.reset()
+            self._epoch = self.stream.epoch
+        if self.stream.now_ns is None:
+            return []
+        windows = self.windows.push(events, self.stream.now_ns)
+        if not windows:
+            return []
+        if self._roi is None:
+            roi = Roi.centred_square(packet.width, packet.height)
+        else:
+            roi = self._roi
+            roi.check(packet.width, packet.height)
+        return [
+            ReadyWindow(
+                window=window,
+                stamp_ns=self.stream.ros_time_ns(window.end_ns),
+                frame_id=packet.frame_id,
+                width=packet.width,
+                height=packet.height,
+                roi=roi,
+                packets_lost=self.stream.counters.packets_lost,
+            )
+            for window in windows
+        ]
+
+    def classify(self, ready: ReadyWindow) -> Recognition:
+        """Run the network on a window."""
+        card = self.classifier.card
+        tensor = bin_window(
+            ready.window,
+            ready.roi,
+            bins=card.bins,
+            size=card.size,
+            representation=card.representation,
+        )
+        start = time.perf_counter_ns()
+        probabilities = self.classifier.predict(tensor)
+        inference_ms = (time.perf_counter_ns() - start) * 1e-6
+        return Recognition(
+            stamp_ns=ready.stamp_ns,
+            window_duration_ns=ready.window.end_ns - ready.window.start_ns,
+            frame_id=ready.frame_id,
+            labels=self.classifier.labels,
+            probabilities=tuple(float(p) for p in probabilities),
+            event_count=ready.window.event_count,
+            packets_lost=ready.packets_lost,
+            inference_ms=inference_ms,
+            roi=ready.roi,
+            model=self.classifier.name,
+        )
+
+    def feed(self, packet: EventPacket) -> Iterator[Recognition]:
+        """Take in the next packet and recognise every window that it completes.
+
+        Raises:
+            PacketError: As `push`.
+        """
+        for ready in self.push(packet):
+            yield self.classify(ready)

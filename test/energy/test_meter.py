@@ -1,0 +1,187 @@
+"""Joules from readings whose integral is known."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from fake_tools import FakeTools, wait_until
+
+from cs3d_ros.energy import EnergyMeter, PowerReading, PowerSourceError, open_source
+
+
+class ScriptedSource:
+    """Each start plays one run of (second, watt) readings and then fails; the last one waits."""
+
+    name = "scripted"
+    scope = "module"
+
+    def __init__(self, *runs: list[tuple[float, float]]) -> None:
+        self._runs = iter(runs)
+        self._readings: Iterator[tuple[float, float]] = iter(())
+        self._last = False
+        self._stopped = threading.Event()
+        self.epoch_ns = time.monotonic_ns()
+
+    def start(self) -> None:
+        self._stopped.clear()
+        run = next(self._runs, None)
+        self._last = run is None
+        self._readings = iter(run or ())
+
+    def read(self, timeout_s: float) -> PowerReading:
+        sample = next(self._readings, None)
+        if sample is None:
+            if self._last:
+                self._stopped.wait(timeout_s)
+            raise PowerSourceError("the run is over")
+        second, power_w = sample
+        return PowerReading(
+            self.epoch_ns + round(second * 1e9), ("VDD_IN",), (power_w,), power_w, False
+        )
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def test_intervals_of_any_length_count_by_the_trapezoidal_rule() -> None:
+    with EnergyMeter(ScriptedSource([(0, 2), (1, 4), (1.5, 4), (3.5, 0)])) as meter:
+        wait_until(lambda: meter.snapshot().state == "lost")
+        snapshot = meter.snapshot()
+    assert snapshot.energy_j == pytest.approx(3 + 2 + 4)
+    assert snapshot.covered_s == pytest.approx(3.5)
+    assert snapshot.samples == 4
+    assert snapshot.sample_period_s == pytest.approx(3.5 / 3)
+    assert snapshot.reading is not None
+    assert snapshot.reading.power_w == 0
+
+
+def test_a_loss_is_told_and_nothing_is_integrated_across_it() -> None:
+    source = ScriptedSource([(0, 10), (1, 10)], [(60, 20), (61, 20)])
+    with EnergyMeter(source, backoff_s=0.05) as meter:
+        wait_until(lambda: meter.snapshot().losses == 1)
+        lost = meter.snapshot()
+        assert (lost.state, lost.error, lost.energy_j) == ("lost", "the run is over", 10)
+        wait_until(lambda: meter.snapshot().samples == 4)
+        snapshot = meter.snapshot()
+    assert snapshot.energy_j == pytest.approx(10 + 20)
+    assert snapshot.covered_s == pytest.approx(2)
+    assert meter.snapshot().state == "stopped"
+    assert meter.snapshot().error == ""
+    assert meter.snapshot().energy_j == pytest.approx(30)
+
+
+def test_unknown_numbers_are_nan_until_they_are_known() -> None:
+    meter = EnergyMeter(ScriptedSource())
+    assert meter.snapshot().state == "stopped"
+    with meter:
+        snapshot = meter.snapshot()
+    assert snapshot.state == "starting"
+    assert snapshot.reading is None
+    assert snapshot.energy_j == 0
+    assert math.isnan(snapshot.age_s)
+    assert math.isnan(snapshot.sample_period_s)
+    assert math.isnan(snapshot.idle_power_w)
+
+
+def test_a_new_start_counts_from_zero() -> None:
+    meter = EnergyMeter(ScriptedSource([(0, 1), (1, 1)], [(2, 5), (3, 5)]))
+    for energy_j in (1, 5):
+        with meter:
+            wait_until(lambda: meter.snapshot().samples == 2)
+        assert meter.snapshot().energy_j == pytest.approx(energy_j)
+
+
+def test_idle_power_is_the_mean_over_the_time_marked_idle() -> None:
+    # The readings' times are relative to now: those before it precede the mark.
+    source = ScriptedSource([(-2, 50), (-1, 50), (1, 4), (2, 4), (4, 7)], [(5, 50), (6, 50)])
+    meter = EnergyMeter(source, backoff_s=0.2)
+    meter.mark_idle()
+    with meter:
+        wait_until(lambda: meter.snapshot().losses == 1)
+        meter.mark_busy()
+        assert meter.snapshot().idle_power_w == pytest.approx((4 + 11) / 3)
+        wait_until(lambda: meter.snapshot().samples == 7)
+        assert meter.snapshot().idle_power_w == pytest.approx((4 + 11) / 3)
+
+
+def test_waiting_for_a_lost_source_costs_no_time() -> None:
+    with EnergyMeter(ScriptedSource([]), backoff_s=30) as meter:
+        wait_until(lambda: meter.snapshot().state == "lost")
+        began = time.process_time()
+        time.sleep(0.3)
+        assert time.process_time() - began < 0.1
+
+
+def test_stopping_does_not_wait_for_the_back_off_nor_the_time_out() -> None:
+    for source in (ScriptedSource([]), ScriptedSource()):
+        meter = EnergyMeter(source, timeout_s=30, backoff_s=30)
+        meter.start()
+        time.sleep(0.05)
+        began = time.monotonic()
+        meter.stop()
+        assert time.monotonic() - began < 2
+
+
+WAVE = """
+while True:
+    t = time.monotonic()
+    {line}
+    time.sleep(interval_s - t % interval_s)
+"""
+PERIOD_S = 0.4
+MILLIWATTS = f"10_000 + 4_000 * math.sin(2 * math.pi * t / {PERIOD_S})"
+
+
+@pytest.mark.parametrize(
+    ("tool", "line"),
+    [
+        ("tegrastats", f'say(f"VDD_IN {{{MILLIWATTS}:.0f}}mW/1mW VDD_SOC 1mW/1mW")'),
+        ("nvidia-smi", f'say(f"0, {{({MILLIWATTS}) / 1000:.2f}}")'),
+    ],
+    ids=["tegrastats", "nvidia-smi"],
+)
+def test_the_energy_of_a_known_curve_is_right_to_one_percent(
+    tools: FakeTools, tool: str, line: str
+) -> None:
+    tools.install(tool, WAVE.format(line=line))
+    with EnergyMeter(open_source(tool, 10)) as meter:
+        # Not a whole number of periods, so that the wave itself has to be integrated.
+        wait_until(lambda: meter.snapshot().covered_s > 1.25 * PERIOD_S)
+        first = meter.snapshot()
+        wait_until(lambda: meter.snapshot().covered_s > 4 * PERIOD_S)
+        snapshot = meter.snapshot()
+    for part in (first, snapshot):
+        assert part.reading is not None
+        end_s = part.reading.t_ns * 1e-9
+        begin_s = end_s - part.covered_s
+        omega = 2 * math.pi / PERIOD_S
+        expected_j = 10 * part.covered_s + 4 / omega * (
+            math.cos(omega * begin_s) - math.cos(omega * end_s)
+        )
+        assert part.energy_j == pytest.approx(expected_j, rel=0.01)
+    assert 0.009 < snapshot.sample_period_s < 0.05
+    assert snapshot.age_s < 1
+
+
+def test_a_tool_that_keeps_dying_is_kept_running(tools: FakeTools) -> None:
+    tools.install(
+        "tegrastats",
+        """
+for _ in range(5):
+    say("VDD_IN 1000mW/1000mW")
+    time.sleep(interval_s)
+sys.exit(4)
+""",
+    )
+    with EnergyMeter(open_source("tegrastats", 10), backoff_s=0.1) as meter:
+        wait_until(lambda: meter.snapshot().losses >= 1)
+        assert "exit status 4" in meter.snapshot().error
+        began = time.monotonic()
+        wait_until(lambda: meter.snapshot().losses >= 3)
+        elapsed_s = time.monotonic() - began
+        snapshot = meter.snapshot()
+    assert snapshot.energy_j == pytest.approx(snapshot.covered_s)
+    assert snapshot.covered_s < elapsed_s
+    assert not tools.living()

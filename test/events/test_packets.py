@@ -1,0 +1,71 @@
+"""Packets, events and the choice of a decoder."""
+
+import array
+
+import numpy as np
+import pytest
+from event_helpers import packet
+
+from cs3d_ros.errors import Cs3dError
+from cs3d_ros.events.evt3 import Evt3Decoder
+from cs3d_ros.events.packets import EventPacket, Events, PacketError, Triggers, decoder_for
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x01\x02\x03",
+        bytearray(b"\x01\x02\x03"),
+        memoryview(b"\x01\x02\x03"),
+        array.array("B", [1, 2, 3]),
+        np.array([1, 2, 3], np.uint8),
+    ],
+    ids=lambda payload: type(payload).__name__,
+)
+def test_every_buffer_becomes_the_same_read_only_bytes(payload):
+    view = packet(payload).payload_bytes()
+    assert view.tolist() == [1, 2, 3]
+    assert view.dtype == np.uint8
+    assert not view.flags.writeable
+
+
+def test_reading_the_payload_leaves_the_callers_array_writable():
+    payload = np.zeros(4, np.uint8)
+    packet(payload).payload_bytes()
+    assert payload.flags.writeable
+
+
+@pytest.mark.parametrize("payload", [[[1]], "text", None, np.zeros(8, np.uint8)[::2]], ids=str)
+def test_a_payload_that_is_no_contiguous_buffer_is_refused(payload):
+    with pytest.raises(PacketError, match="contiguous buffer"):
+        EventPacket(0, "", 1, 1, 5, 0, "evt3", False, payload).payload_bytes()
+
+
+def test_empty_events_and_triggers_have_the_types_of_full_ones():
+    empty = Events.empty()
+    assert len(empty) == 0
+    assert [c.dtype for c in (empty.t_ns, empty.x, empty.y, empty.p)] == [
+        np.int64,
+        np.uint16,
+        np.uint16,
+        np.uint8,
+    ]
+    assert len(Triggers.empty()) == 0
+
+
+def test_the_registry_finds_evt3():
+    decoder = decoder_for("evt3", 1280, 720)
+    assert isinstance(decoder, Evt3Decoder)
+    assert (decoder.width, decoder.height) == (1280, 720)
+
+
+def test_an_unknown_encoding_lists_the_known_ones():
+    with pytest.raises(PacketError, match=r"unknown encoding 'jpeg'.*evt3") as caught:
+        decoder_for("jpeg", 1280, 720)
+    assert isinstance(caught.value, Cs3dError)
+
+
+@pytest.mark.parametrize("size", [(0, 720), (1280, 0), (-1, 720), (4_000_000_000, 720)])
+def test_a_size_that_no_sensor_has_is_refused(size):
+    with pytest.raises(PacketError, match="sensor of"):
+        decoder_for("evt3", *size)
