@@ -92,6 +92,7 @@ class EventStream:
         step = self._sequence_step(packet)
         stamped = packet.stamp_ns > 0 and self._stamp_ns > 0
         stamp_step_ns = packet.stamp_ns - self._stamp_ns if stamped else 0
+        lost = 0
 
         if stamp_step_ns < -REORDER_NS:
             self._start_over()
@@ -103,8 +104,8 @@ class EventStream:
                 return Events.empty()
             self._start_over()
         elif step > 1:
-            self.counters.packets_lost += step - 1
             decoder.resync()
+            lost = step - 1
 
         before_ns = decoder.now_ns
         events = decoder.decode(packet)
@@ -112,6 +113,7 @@ class EventStream:
         self._stamp_ns = packet.stamp_ns
         self._late_in_a_row = 0
         self.counters.packets += 1
+        self.counters.packets_lost += lost
 
         if stamped and before_ns is not None and decoder.now_ns is not None:
             sensor_step_ns = decoder.now_ns - before_ns

@@ -132,7 +132,7 @@ class SlidingWindows:
         windows = []
         while self._start_ns + self.duration_ns + JITTER_NS <= now_ns:
             window = self._window(self._start_ns)
-            if window.event_count == 0 and window.end_ns < now_ns - self.duration_ns:
+            if window.event_count == 0 and window.end_ns < self._recent(now_ns):
                 hops = self._hops_without_events(self._start_ns, now_ns)
                 self.windows_skipped += hops
             else:
@@ -159,9 +159,13 @@ class SlidingWindows:
         members = (chunk.events for chunk, n in zip(self._chunks, counts, strict=True) if n)
         return Window(start_ns, end_ns, tuple(members), sum(counts))
 
+    def _recent(self, now_ns: int) -> int:
+        """The end from which on empty windows are handed out; windows before it are complete."""
+        return now_ns - JITTER_NS - self.duration_ns
+
     def _hops_without_events(self, start_ns: int, now_ns: int) -> int:
         """Hops from an empty window to the next that has events or is recent, at least one."""
-        recent = -((start_ns + 2 * self.duration_ns - now_ns) // self.hop_ns)
+        recent = -((start_ns + self.duration_ns - self._recent(now_ns)) // self.hop_ns)
         following = [c.first_since(start_ns) for c in self._chunks if c.last_ns >= start_ns]
         if following:
             next_event_ns = min(following)

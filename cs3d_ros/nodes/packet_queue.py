@@ -30,7 +30,7 @@ class PacketQueue:
 
     Attributes:
         packets_in: Packets put in.
-        packets_dropped: Packets dropped because the worker did not keep up, or by `clear`.
+        packets_dropped: Packets dropped because the worker did not keep up.
     """
 
     def __init__(self, max_bytes: int) -> None:

@@ -46,7 +46,7 @@ class ParameterSpec:
         """The descriptor that `ros2 param describe` shows."""
         descriptor = ParameterDescriptor(name=self.name, description=self.description)
         if self.choices:
-            descriptor.additional_constraints = "one of: " + ", ".join(self.choices)
+            descriptor.additional_constraints = self.expected
         if self.minimum is not None and self.maximum is not None:
             if isinstance(self.default, int):
                 descriptor.integer_range = [
@@ -58,15 +58,23 @@ class ParameterSpec:
                 ]
         return descriptor
 
-    def refusal(self, value: Any) -> str:
-        """Why `value` is refused; empty if it is not."""
-        if self.choices and value not in self.choices:
-            return f"{self.name} is {value!r}, expected one of: {', '.join(self.choices)}"
-        if self.minimum is not None and self.maximum is not None:
-            # Not written as two comparisons with "or": NaN is to be refused as well.
-            if not (self.minimum <= value <= self.maximum):
-                return f"{self.name} is {value}, expected {self.minimum} to {self.maximum}"
-        return ""
+    @property
+    def expected(self) -> str:
+        """What a good value is."""
+        if self.choices:
+            return "one of: " + ", ".join(self.choices)
+        kind = "numbers" if isinstance(self.default, list) else type(self.default).__name__
+        if self.minimum is None or self.maximum is None:
+            return f"a value like {self.default!r} ({kind})"
+        return f"{self.minimum} to {self.maximum} ({kind})"
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value`, of the right type, is allowed."""
+        if self.choices:
+            return value in self.choices
+        if self.minimum is None or self.maximum is None:
+            return True
+        return bool(self.minimum <= value <= self.maximum)
 
 
 class Parameters:
@@ -102,18 +110,15 @@ class Parameters:
             value = self._node.declare_parameter(
                 spec.name, spec.default, spec.descriptor()
             ).value
-        except InvalidParameterTypeException as error:
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             self._refused[spec.name] = (
-                f"parameter {spec.name}: {error}; its type is that of the default, {spec.default!r}"
+                f"parameter {spec.name}: {error}; expected {spec.expected}"
             )
-        except InvalidParameterValueException as error:
-            reason = spec.refusal(error.value) or str(error)
-            self._refused[spec.name] = f"parameter {reason}"
         else:
-            reason = spec.refusal(value)
-            if not reason:
+            if spec.accepts(value):
                 return
-            self._refused[spec.name] = f"parameter {reason}"
+            # A descriptor cannot hold choices, so that rclpy has let this through.
+            self._refused[spec.name] = _refusal(spec, value)
             self._node.undeclare_parameter(spec.name)
         self._node.declare_parameter(
             spec.name, spec.default, spec.descriptor(), ignore_override=True
@@ -123,8 +128,10 @@ class Parameters:
         ours = [p for p in parameters if p.name in self._specs]
         for parameter in ours:
             spec = self._specs[parameter.name]
-            reason = spec.refusal(parameter.value)
-            if not reason and not spec.live and self._is_configured():
+            reason = ""
+            if not spec.accepts(parameter.value):
+                reason = _refusal(spec, parameter.value)
+            elif not spec.live and self._is_configured():
                 reason = (
                     f"{spec.name} is read when the node is configured; clean it up first "
                     f"(ros2 lifecycle set {self._node.get_fully_qualified_name()} cleanup)"
@@ -134,3 +141,7 @@ class Parameters:
         for parameter in ours:
             self._refused.pop(parameter.name, None)
         return SetParametersResult(successful=True)
+
+
+def _refusal(spec: ParameterSpec, value: Any) -> str:
+    return f"parameter {spec.name} is {value!r}; expected {spec.expected}"

@@ -53,6 +53,8 @@ class PlayerNode(Node):
         self.parameters = Parameters(self, PARAMETERS, lambda: True)
         for reason in self.parameters.refusals:
             raise Cs3dError(reason)
+        if not self.parameters["path"]:
+            raise Cs3dError("no recording given; set the parameter path")
         self.done = False
         self._stopping = threading.Event()
         self._events = self.create_publisher(EventPacketMsg, "events", EVENTS_QOS)

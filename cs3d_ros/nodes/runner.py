@@ -8,6 +8,8 @@ import sys
 import traceback
 from typing import Any
 
+from cs3d_ros.errors import Cs3dError
+
 # How long a signal may wait while nothing happens: the middleware waits inside a C function, and
 # Python runs its signal handlers only between two of its own instructions.
 _POLL_S = 0.25
@@ -51,9 +53,8 @@ def run(module: str) -> None:
         rclpy.init(args=sys.argv, signal_handler_options=signals.SignalHandlerOptions.NO)
         try:
             node = importlib.import_module(module).create()
-        except Exception as error:
-            print(f"{module}: the node could not start: {error}", file=sys.stderr)
-            traceback.print_exc()
+        except Cs3dError as error:
+            print(f"the node could not start: {error}", file=sys.stderr)
             status = 1
         else:
             _spin(rclpy, node)

@@ -1,5 +1,7 @@
 """EVT3 against golden values, a plain reference, hand-written words and round trips."""
 
+import itertools
+
 import numpy as np
 import pytest
 from event_helpers import events, packet, rows
@@ -164,7 +166,7 @@ def test_cutting_the_stream_into_packets_changes_nothing(stream, cuts):
     parts = Evt3Decoder(WIDTH, HEIGHT)
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     found, triggers, newest = [], [], -1
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in itertools.pairwise(edges):
         found += rows(parts.decode(packet(stream[begin:end])))
         triggers += trigger_rows(parts)
         now_ns = parts.now_ns

@@ -107,7 +107,7 @@ def test_a_dropped_packet_shows_no_triggers():
     assert len(stream.triggers) == 0
 
 
-@pytest.mark.parametrize("length", [17, 105])
+@pytest.mark.parametrize("length", [18, 105])
 def test_a_looped_recording_starts_over(length):
     stream = EventStream()
     lap = [one_event(seq) for seq in range(100, 100 + length)]

@@ -1,0 +1,189 @@
+"""The classifier: probabilities, determinism, refusals, closing."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from cs3d_ros.network import CheckpointError, DeviceError, NetworkError
+from cs3d_ros.network.card import DEFAULT_LABELS
+from cs3d_ros.network.checkpoint import save, untrained
+from cs3d_ros.network.classifier import Classifier
+
+SHAPE = (3, 16, 112, 112)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    with Classifier.from_checkpoint("untrained") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return np.random.default_rng(0).random((2, *SHAPE), np.float32)
+
+
+def test_name_and_labels(classifier):
+    assert classifier.name == "cs3d-untrained"
+    assert classifier.labels == DEFAULT_LABELS
+    assert classifier.device == torch.device("cpu")
+
+
+def test_probabilities_are_the_softmax_of_the_network(classifier, windows):
+    network, _ = untrained()
+    with torch.no_grad():
+        logits = network(torch.from_numpy(windows)).double().numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    found = classifier.predict(windows)
+    assert (found.shape, found.dtype) == ((2, 7), np.float32)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
+    assert np.ptp(found) > 1e-3
+
+
+def test_one_window_gives_one_row(classifier, windows):
+    one = classifier.predict(windows[1])
+    assert (one.shape, one.dtype) == ((7,), np.float32)
+    np.testing.assert_allclose(one, classifier.predict(windows)[1], rtol=1e-5)
+
+
+def test_the_same_window_gives_the_same_bits(classifier, windows):
+    first = classifier.predict(windows[0])
+    classifier.predict(windows[1])
+    assert classifier.predict(windows[0]).tobytes() == first.tobytes()
+
+
+def test_the_window_is_left_as_it_was(classifier, windows):
+    before = windows.copy()
+    classifier.predict(windows)
+    np.testing.assert_array_equal(windows, before)
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_layout_in_memory_will_do(classifier, windows):
+    expected = classifier.predict(windows[0])
+    frozen = windows[0].copy()
+    frozen.setflags(write=False)
+    for same in (np.asfortranarray(windows[0]), windows[0, ::-1][::-1], frozen):
+        np.testing.assert_array_equal(classifier.predict(same), expected)
+
+
+def test_an_empty_batch(classifier):
+    assert classifier.predict(np.zeros((0, *SHAPE), np.float32)).shape == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "what"),
+    [
+        (np.zeros(SHAPE), r"float64 \(3, 16, 112, 112\); give float32 \(3, 16, 112, 112\)"),
+        (np.zeros(SHAPE, ">f4"), "give float32"),
+        (np.zeros((2, 16, 112, 112), np.float32), r"float32 \(2, 16, 112, 112\)"),
+        (np.zeros((3, 16, 56, 56), np.float32), r"\(3, 16, 56, 56\)"),
+        (np.zeros((1, 1, *SHAPE), np.float32), r"\(1, 1, 3, 16, 112, 112\)"),
+        (np.zeros((16, 112, 112), np.float32), r"\(16, 112, 112\)"),
+        (np.float32(0), r"float32 \(\)"),
+    ],
+)
+def test_another_shape_or_dtype_is_refused(classifier, tensor, what):
+    with pytest.raises(NetworkError, match=what):
+        classifier.predict(tensor)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_answer_that_is_not_finite_is_refused(classifier, windows, value):
+    bad = windows[0].copy()
+    bad[1, 2, 3, 4] = value
+    with pytest.raises(NetworkError, match="answered NaN"):
+        classifier.predict(bad)
+
+
+def test_inference_records_no_gradient(classifier, windows):
+    seen = []
+    handle = classifier._network.register_forward_hook(
+        lambda _module, _inputs, output: seen.append((output.requires_grad, output.is_inference()))
+    )
+    classifier.predict(windows[0])
+    handle.remove()
+    assert seen == [(False, True)]
+
+
+def test_warm_up_classifies_n_windows(classifier):
+    seen = []
+    handle = classifier._network.register_forward_hook(lambda *_: seen.append(1))
+    classifier.warm_up(3)
+    handle.remove()
+    assert len(seen) == 3
+    classifier.synchronize()
+
+
+def test_a_checkpoint_gives_the_same_classifier(classifier, windows, tmp_path):
+    network, card = untrained()
+    path = tmp_path / "model.safetensors"
+    save(path, network, card)
+    for source in (path, str(path)):
+        loaded = Classifier.from_checkpoint(source)
+        assert loaded.card == classifier.card
+        np.testing.assert_array_equal(loaded.predict(windows[0]), classifier.predict(windows[0]))
+
+
+def test_a_network_in_training_is_put_into_evaluation(windows):
+    network, card = untrained()
+    made = Classifier(network.train(), card)
+    assert made.predict(windows[0]).tobytes() == made.predict(windows[0]).tobytes()
+    assert not network.training
+
+
+def test_no_checkpoint_is_explained():
+    with pytest.raises(CheckpointError, match=r"embeds no trained weights.*`untrained`"):
+        Classifier.from_checkpoint("")
+
+
+def test_a_bad_checkpoint_or_device_is_explained(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file"):
+        Classifier.from_checkpoint(tmp_path / "none")
+    with pytest.raises(DeviceError, match="available: cpu"):
+        Classifier.from_checkpoint("untrained", "cuda:77")
+
+
+def test_threads():
+    before = torch.get_num_threads()
+    network, card = untrained()
+    try:
+        Classifier(network, card, threads=0)
+        assert torch.get_num_threads() == before
+        Classifier(network, card, threads=before + 1)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    with pytest.raises(NetworkError, match="-1 threads"):
+        Classifier(network, card, threads=-1)
+
+
+def test_a_closed_classifier_holds_no_network():
+    made = Classifier.from_checkpoint("untrained")
+    network = weakref.ref(made._network)
+    made.close()
+    made.close()
+    gc.collect()
+    assert network() is None
+    with pytest.raises(NetworkError, match="cs3d-untrained is closed"):
+        made.predict(np.zeros(SHAPE, np.float32))
+    assert made.labels == DEFAULT_LABELS
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_agrees_with_the_cpu_and_is_given_back(classifier, windows):
+    device = torch.device("cuda:0")
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated(device)
+    made = Classifier.from_checkpoint("untrained", "auto")
+    assert made.device == device
+    made.warm_up()
+    np.testing.assert_allclose(made.predict(windows), classifier.predict(windows), atol=2e-3)
+    assert torch.cuda.memory_allocated(device) > before
+    made.close()
+    assert torch.cuda.memory_allocated(device) == before

@@ -1,0 +1,178 @@
+"""The registry and the shape, structure and learning of every network that it builds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from cs3d_ros.errors import Cs3dError
+from cs3d_ros.network import (
+    INPUT_SHAPE,
+    MAX_CLASSES,
+    NetworkError,
+    NetworkSpec,
+    build,
+    default_options,
+    names,
+    rebuild,
+)
+from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention, MultiPool3d
+from cs3d_ros.network.neurons import SoftSpikingNeuron
+
+# A quarter of the area: what follows the stages is the same code at any size with one linear layer.
+SMALL = (2, 3, 16, 56, 56)
+
+CS3D_FORKS = [
+    {},
+    {"temporal_attention": "per_frame"},
+    {"surrogate": "sigmoid_derivative", "threshold": 0.0, "steepness": 1, "reduction": 8},
+]
+
+
+def on_meta(name, *arguments, **options):
+    with torch.device("meta"):
+        return build(name, *arguments, **options)
+
+
+def count(network, kind):
+    return sum(isinstance(module, kind) for module in network.modules())
+
+
+def test_names():
+    assert names() == ("c3d", "c3d+ssn", "c3d+factorized", "c3d+attention", "cs3d")
+
+
+@pytest.mark.parametrize("name", names())
+def test_logits_of_a_batch_of_two(name):
+    torch.manual_seed(0)
+    network = build(name, num_classes=5).eval()
+    x = torch.rand(2, *INPUT_SHAPE)
+    with torch.inference_mode():
+        logits = network(x)
+    assert (logits.shape, logits.dtype) == ((2, 5), torch.float32)
+    assert torch.isfinite(logits).all()
+    assert not torch.equal(logits[0], logits[1])  # the answer depends on the window
+
+
+def test_cs3d_with_the_classifier_of_c3d():
+    network = on_meta("cs3d", classifier="mlp")
+    assert network(torch.zeros(2, *INPUT_SHAPE, device="meta")).shape == (2, 7)
+    assert network.classifier.hidden1.in_features == 8192
+
+
+@pytest.mark.parametrize("options", CS3D_FORKS)
+def test_every_parameter_of_cs3d_learns(options):
+    torch.manual_seed(0)
+    network = build("cs3d", dropout=0, **options)
+    logits = network(torch.rand(SMALL))
+    nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+    unmoved = {
+        key
+        for key, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().max() > 0
+    }
+    # Attention hidden by a ReLU that is silent for every input of this batch.
+    assert {key for key in unmoved if "attention.temporal.shared" not in key} == set()
+
+
+def test_cs3d_starts_with_answers_near_uniform():
+    torch.manual_seed(0)
+    network = build("cs3d").eval()
+    with torch.inference_mode():
+        probabilities = torch.softmax(network(torch.rand(SMALL)), 1)
+    assert probabilities.max() < 0.5
+
+
+def test_the_parts_of_each_network():
+    kinds = (nn.ReLU, SoftSpikingNeuron, FactorizedConv3d, JointAttention, MultiPool3d)
+    found = {name: tuple(count(on_meta(name), kind) for kind in kinds) for name in names()}
+    assert found == {
+        "c3d": (7, 0, 0, 0, 0),
+        "c3d+ssn": (0, 7, 0, 0, 0),
+        "c3d+factorized": (2, 10, 5, 0, 0),
+        "c3d+attention": (7 + 5, 0, 0, 5, 0),
+        "cs3d": (5, 10, 5, 5, 5),
+    }
+
+
+def test_c3d_is_the_network_of_the_paper():
+    network = on_meta("c3d")
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv3d)]
+    assert [m.out_channels for m in convolutions] == [64, 128, 256, 512, 512]
+    assert {m.kernel_size for m in convolutions} == {(3, 3, 3)}
+    pools = [m for m in network.modules() if isinstance(m, nn.MaxPool3d)]
+    assert [m.kernel_size for m in pools] == [(1, 2, 2)] + [(2, 2, 2)] * 4
+    assert [m.padding for m in pools] == [(0, 0, 0)] * 4 + [(0, 1, 1)]
+    linear = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    assert [(m.in_features, m.out_features) for m in linear] == [
+        (8192, 4096),
+        (4096, 4096),
+        (4096, 7),
+    ]
+
+
+@pytest.mark.parametrize("name", ["c3d+ssn", "c3d+factorized", "cs3d"])
+def test_neuron_options_reach_every_neuron(name):
+    network = on_meta(name, threshold=0.7, steepness=2, surrogate="sigmoid_derivative")
+    neurons = [m for m in network.modules() if isinstance(m, SoftSpikingNeuron)]
+    assert neurons
+    assert {(n.threshold, n.steepness, n.surrogate) for n in neurons} == {
+        (0.7, 2.0, "sigmoid_derivative")
+    }
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_specification_rebuilds_the_network_through_json(name):
+    options = default_options(name)
+    options["dropout"] = 0.25
+    network = on_meta(name, 4, dropout=0.25)
+    assert network.specification == NetworkSpec(name, 4, options)
+    through_json = json.loads(json.dumps(options))
+    with torch.device("meta"):
+        again = rebuild(NetworkSpec(name, 4, through_json))
+    assert again.specification == network.specification
+    assert repr(again) == repr(network)
+    layout = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    assert {key: tensor.shape for key, tensor in again.state_dict().items()} == layout
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: build("c4d"), "'c4d'.*c3d, .*cs3d"),
+        (lambda: build(""), "unknown network ''"),
+        (lambda: build(["cs3d"]), "unknown network"),
+        (lambda: default_options("x"), "unknown network 'x'"),
+        (lambda: build("cs3d", theta=1), "no option theta; it has classifier"),
+        (lambda: build("c3d", threshold=1), "c3d has no option threshold"),
+        (lambda: build("cs3d", classifier="svm"), "'svm'.*linear, mlp"),
+        (lambda: build("cs3d", classifier=1), "classifier 1"),
+        (lambda: build("cs3d", dropout=1.0), "dropout is 1.0"),
+        (lambda: build("cs3d", dropout="0.5"), "dropout is '0.5'"),
+        (lambda: build("cs3d", threshold=-1), "threshold is -1"),
+        (lambda: build("cs3d", reduction=65), "from 1 to the number of channels, 64"),
+        (lambda: build("cs3d", 1), "1 classes"),
+        (lambda: build("cs3d", MAX_CLASSES + 1), f"from 2 to {MAX_CLASSES}"),
+        (lambda: build("cs3d", 7.0), "7.0 classes"),
+        (lambda: build("cs3d", True), "True classes"),
+        (lambda: rebuild(NetworkSpec("cs3d", 7, {"num_classes": 9})), "no option num_classes"),
+    ],
+)
+def test_bad_requests_are_refused(call, what):
+    with pytest.raises(NetworkError, match=what) as caught:
+        call()
+    assert isinstance(caught.value, Cs3dError)
+
+
+def test_importing_the_room_imports_neither_ros_nor_its_neighbours():
+    code = (
+        "import sys, cs3d_ros.network, cs3d_ros.network.classifier, cs3d_ros.network.complexity\n"
+        "loaded = set(sys.modules)\n"
+        "assert 'torch' in loaded\n"
+        "print(loaded & {'rclpy', 'thop', 'cs3d_ros.events', 'cs3d_ros.energy', 'cs3d_ros.nodes'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
