@@ -37,11 +37,16 @@ ROLLOVER_US = 1 << 24
 _MAX_COORDINATE = 0x7FF
 
 # Decoder state that persists across packets: indices into one int64 array.
-_Y, _HIGH, _LOW, _BASE_X, _POLARITY, _ROLLOVERS, _SEEN, _NOW_US, _STATE_SIZE = range(9)
+_TIME_US, _ROW, _BASE_X, _POLARITY, _SEEN, _NOW_US, _STATE_SIZE = range(7)
 
 # What has been seen since the start or the last loss: bits of state[_SEEN].
 _SEEN_HIGH, _SEEN_LOW, _SEEN_Y, _SEEN_BASE_X = 1, 2, 4, 8
 _SEEN_TIME = _SEEN_HIGH | _SEEN_LOW
+_SEEN_PLACE = _SEEN_TIME | _SEEN_Y
+_SEEN_ALL = _SEEN_PLACE | _SEEN_BASE_X
+
+# Tallies of one packet: indices into one int64 array.
+_EVENTS, _TRIGGERS, _SKIPPED, _RESERVED, _OUTSIDE, _UNSYNCED, _TALLY_SIZE = range(7)
 
 
 @kernel
@@ -72,126 +77,120 @@ def _decode(
     width: int,
     height: int,
     state: np.ndarray,
+    tally: np.ndarray,
     events: tuple[np.ndarray, ...],
+    places: np.ndarray,
     edges: tuple[np.ndarray, ...],
-) -> tuple[int, int, int, int, int, int]:
+) -> None:
     """Decode a payload into (t_ns, x, y, p) and (t_ns, edge, id) arrays.
 
-    Both have room for what `_count` says, the events for one more. Returns how many events and
-    triggers were written, words skipped, reserved words, events outside the sensor, and events
-    and triggers dropped before the stream was in sync.
+    The arrays have room for what `_count` says, those of the events and `places` for one more. An
+    event's place is kept as y << 12 | p << 11 | x, which is how the words have it, and taken
+    apart at the end: with fewer things at hand in the loop the processor keeps them in registers.
+    For the same reason whatever is rare is counted in memory.
     """
     t_ns, xs, ys, ps = events
     trigger_t, trigger_edge, trigger_id = edges
-    y = state[_Y]
-    high = state[_HIGH]
-    low = state[_LOW]
+    us = state[_TIME_US]
+    row = state[_ROW]
     base_x = state[_BASE_X]
     polarity = state[_POLARITY]
-    rollovers = state[_ROLLOVERS]
     seen = state[_SEEN]
     now_us = state[_NOW_US]
-    t = ((rollovers << 24) | (high << 12) | low) * 1000
-    n = 0
-    triggers = 0
-    skipped = 0
-    reserved = 0
-    outside = 0
-    unsynced = 0
+    end_row = height << 12
+    tally[:] = 0
+    # Unsigned: an index that may be negative costs a check.
+    n = np.uintp(0)
 
     for i in range(0, payload.size - 1, 2):
         word = payload[i] | (payload[i + 1] << 8)
         kind = word >> 12
+        value = word & 0xFFF
 
         if kind == ADDR_X:
-            x = word & 0x7FF
-            if (seen & _SEEN_TIME) != _SEEN_TIME or not seen & _SEEN_Y:
-                unsynced += 1
-            elif x >= width or y >= height:
-                outside += 1
+            if (seen & _SEEN_PLACE) != _SEEN_PLACE:
+                tally[_UNSYNCED] += 1
+            elif (value & _MAX_COORDINATE) >= width or row >= end_row:
+                tally[_OUTSIDE] += 1
             else:
-                t_ns[n] = t
-                xs[n] = x
-                ys[n] = y
-                ps[n] = (word >> 11) & 1
-                n += 1
-
-        elif kind in (VECT_12, VECT_8):
-            length = 12 if kind == VECT_12 else 8
-            bits = word & (0xFFF if kind == VECT_12 else 0xFF)
-            if seen != _SEEN_TIME | _SEEN_Y | _SEEN_BASE_X:
-                unsynced += _popcount12(bits)
-            else:
-                inside = bits
-                if y >= height or base_x >= width:
-                    inside = 0
-                elif base_x + length > width:
-                    inside &= (1 << (width - base_x)) - 1
-                outside += _popcount12(bits ^ inside)
-                if inside:
-                    # Every position is written and only events advance: nothing to mispredict.
-                    for bit in range(length):
-                        t_ns[n] = t
-                        xs[n] = base_x + bit
-                        ys[n] = y
-                        ps[n] = polarity
-                        n += (inside >> bit) & 1
-            base_x += length
+                t_ns[n] = us * 1000
+                places[n] = row | value
+                n += np.uintp(1)
 
         elif kind == ADDR_Y:
-            y = word & 0x7FF
+            row = (value & _MAX_COORDINATE) << 12
             seen |= _SEEN_Y
 
         elif kind == TIME_LOW:
-            low = word & 0xFFF
+            us = (us & ~0xFFF) | value
             seen |= _SEEN_LOW
-            us = (rollovers << 24) | (high << 12) | low
-            t = us * 1000
-            if seen & _SEEN_HIGH and us > now_us:
-                now_us = us
+            if seen & _SEEN_HIGH:
+                now_us = max(now_us, us)
 
         elif kind == TIME_HIGH:
-            new_high = word & 0xFFF
-            if high - new_high > ROLLOVER_STEP:
-                rollovers += 1
-            # `low` still belongs to the old value: events keep it as upstream does, but the
-            # clock must not run ahead of the sensor and takes 0 until the next TIME_LOW.
-            us = (rollovers << 24) | (new_high << 12)
-            if us > now_us:
-                now_us = us
-            high = new_high
+            step = value - ((us >> 12) & 0xFFF)
+            if step < -ROLLOVER_STEP:
+                step += TIME_HIGH_MAX + 1
+            us += step << 12
             seen |= _SEEN_HIGH
-            t = (us | low) * 1000
+            # The low bits still belong to the old value: events keep them as upstream does, but
+            # the clock must not run ahead of the sensor and takes 0 until the next TIME_LOW.
+            now_us = max(now_us, us & ~0xFFF)
+
+        elif kind in (VECT_12, VECT_8):
+            length = 12 if kind == VECT_12 else 8
+            bits = value & (0xFFF if kind == VECT_12 else 0xFF)
+            if seen != _SEEN_ALL:
+                tally[_UNSYNCED] += _popcount12(bits)
+            else:
+                inside = bits
+                if row >= end_row or base_x >= width:
+                    inside = 0
+                elif base_x + length > width:
+                    inside &= (1 << (width - base_x)) - 1
+                tally[_OUTSIDE] += _popcount12(bits ^ inside)
+                if inside:
+                    # Every position is written and only events advance: nothing to mispredict.
+                    for bit in range(length):
+                        t_ns[n] = us * 1000
+                        places[n] = row | polarity | (base_x + bit)
+                        n += np.uintp((inside >> bit) & 1)
+            base_x += length
 
         elif kind == VECT_BASE_X:
-            base_x = word & 0x7FF
-            polarity = (word >> 11) & 1
+            base_x = value & _MAX_COORDINATE
+            polarity = value & 0x800
             seen |= _SEEN_BASE_X
 
         elif kind == EXT_TRIGGER:
             if (seen & _SEEN_TIME) == _SEEN_TIME:
-                trigger_t[triggers] = t
-                trigger_edge[triggers] = word & 1
-                trigger_id[triggers] = (word >> 8) & 0xF
-                triggers += 1
+                k = tally[_TRIGGERS]
+                trigger_t[k] = us * 1000
+                trigger_edge[k] = value & 1
+                trigger_id[k] = value >> 8
+                tally[_TRIGGERS] = k + 1
             else:
-                unsynced += 1
+                tally[_UNSYNCED] += 1
 
         elif kind in (OTHERS, CONTINUED_4, CONTINUED_12):
-            skipped += 1
+            tally[_SKIPPED] += 1
 
         else:
-            reserved += 1
+            tally[_RESERVED] += 1
 
-    state[_Y] = y
-    state[_HIGH] = high
-    state[_LOW] = low
+    for i in range(n):
+        place = places[i]
+        xs[i] = place & _MAX_COORDINATE
+        ys[i] = place >> 12
+        ps[i] = (place >> 11) & 1
+
+    state[_TIME_US] = us
+    state[_ROW] = row
     state[_BASE_X] = base_x
     state[_POLARITY] = polarity
-    state[_ROLLOVERS] = rollovers
     state[_SEEN] = seen
     state[_NOW_US] = now_us
-    return n, triggers, skipped, reserved, outside, unsynced
+    tally[_EVENTS] = n
 
 
 @kernel
@@ -282,6 +281,7 @@ class Evt3Decoder:
         self.counters = DecoderCounters()
         self.triggers = Triggers.empty()
         self._state = np.zeros(_STATE_SIZE, np.int64)
+        self._tally = np.zeros(_TALLY_SIZE, np.int64)
         self.reset()
 
     @property
@@ -319,9 +319,9 @@ class Evt3Decoder:
         event_room, trigger_room = _count(payload)
         events = _event_arrays(event_room + 1)
         edges = _trigger_arrays(trigger_room)
-        n, n_triggers, skipped, reserved, outside, unsynced = _decode(
-            payload, self.width, self.height, self._state, events, edges
-        )
+        places = np.empty(event_room + 1, np.uint32)
+        _decode(payload, self.width, self.height, self._state, self._tally, events, places, edges)
+        n, n_triggers, skipped, reserved, outside, unsynced = self._tally.tolist()
         if n < event_room:
             # A view would keep the room of the dropped events alive.
             events = tuple(column[:n].copy() for column in events)

@@ -29,6 +29,12 @@ def _pointwise(in_channels: int, out_channels: int) -> nn.Conv3d:
     return nn.Conv3d(in_channels, out_channels, 1, bias=False)
 
 
+def start_small(layer: nn.Module) -> None:
+    """Give a last layer small random weights: its output starts near zero, whatever comes in."""
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=1e-3)
+
+
 class FactorizedConv3d(nn.Module):
     """A 3×3×3 convolution split into time, space and channels (paper, section III-B).
 
@@ -97,7 +103,8 @@ class TemporalAttention(nn.Module):
     """Weights from global pooling that emphasize key frames: `F + W ⊙ F` (Algorithm 1).
 
     The average and the maximum over space pass through a shared convolution; the larger of the
-    two, through a sigmoid, is the weight. Of the paper's prose there are two readings:
+    two, through a sigmoid, is the weight. It starts near 1/2, where the sigmoid can learn. The
+    paper's prose can be read in two ways:
 
     - `per_channel`: pooled to `(N, C, T, 1, 1)`, two 1×1×1 convolutions C → C/r → C; one weight
       per channel and frame.
@@ -108,6 +115,7 @@ class TemporalAttention(nn.Module):
         channels: C of the feature map.
         kind: `per_channel` or `per_frame`.
         reduction: r of `per_channel`, from 1 to C; squeeze-and-excitation's 16 by default.
+            `per_frame` does not use it.
 
     Raises:
         NetworkError: If the kind is unknown or the reduction leaves no channel.
@@ -134,9 +142,11 @@ class TemporalAttention(nn.Module):
                 nn.ReLU(),
                 nn.Conv3d(channels // reduction, channels, 1),
             )
+            start_small(self.shared[-1])
         else:
             self.pooled_axes = (1, 3, 4)
             self.shared = nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))
+            start_small(self.shared)
 
     def weights(self, features: torch.Tensor) -> torch.Tensor:
         """Return the weights in (0, 1): `(N, C, T, 1, 1)`, or `(N, 1, T, 1, 1)` per frame."""
@@ -153,12 +163,13 @@ class SpatialAttention(nn.Module):
     """Weights from pooling over channels that emphasize regions: `F + W ⊙ F` (Algorithm 2).
 
     The average and the maximum over channels, `(N, 2, T, H, W)`, pass through one convolution
-    2 → 1 of kernel (1, 7, 7) and a sigmoid.
+    2 → 1 of kernel (1, 7, 7) and a sigmoid. The weights start near 1/2.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.convolution = nn.Conv3d(2, 1, (1, 7, 7), padding=(0, 3, 3))
+        start_small(self.convolution)
 
     def weights(self, features: torch.Tensor) -> torch.Tensor:
         """Return the weights in (0, 1): `(N, 1, T, H, W)`."""

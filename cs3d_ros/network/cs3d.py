@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from torch import nn
-
-from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention, MultiPool3d
+from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention, MultiPool3d, start_small
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.network.neurons import STEEPNESS, SURROGATE, THRESHOLD, SoftSpikingNeuron
 from cs3d_ros.network.stages import FiveStageNetwork, linear_classifier, mlp_classifier
@@ -48,9 +46,8 @@ def cs3d(
     neuron = partial(SoftSpikingNeuron, threshold, steepness, surrogate)
     head = CLASSIFIERS[classifier](num_classes, dropout)
     # Joint attention starts with weights near 1/2, which makes the features 3.25 times as large
-    # in each stage. A small last layer keeps the first answers near uniform all the same.
-    for parameter in head[-1].parameters():
-        nn.init.normal_(parameter, std=1e-3)
+    # in each stage; the first answers are to be near uniform all the same.
+    start_small(head[-1])
     return FiveStageNetwork(
         partial(FactorizedConv3d, neuron=neuron),
         MultiPool3d,

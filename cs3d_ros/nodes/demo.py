@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cs3d_ros.recordings import RecordingError, open_recording
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +44,12 @@ def main() -> int:
     parser.add_argument("--model", default="untrained", help="checkpoint (default: untrained)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     arguments = parser.parse_args()
+    try:
+        with open_recording(arguments.bag):
+            pass
+    except RecordingError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     if arguments.model == "untrained":
         print("UNTRAINED network: random weights. The plumbing is real, the expressions are not.")
     print(f"recording: {arguments.bag}", flush=True)

@@ -105,6 +105,17 @@ def test_bins_meet_without_overlap():
     np.testing.assert_allclose(tensor[2, :, 0, 0], [0.97] * 4)
 
 
+@pytest.mark.parametrize(
+    ("bins", "duration_ns"), [(3, 123_456_789), (9, 999_999_999), (15, 500_000_000)]
+)
+def test_an_event_at_an_edge_is_in_the_bin_that_begins_there(bins, duration_ns):
+    """In floating point some of these fall short of the edge."""
+    rows = [(k * duration_ns // bins, 0, 0, 1) for k in range(bins) if k * duration_ns % bins == 0]
+    window = Window(0, duration_ns, (events(rows),), len(rows))
+    tensor = bin_window(window, Roi(0, 0, 8, 8), bins, 8)
+    np.testing.assert_allclose(tensor, reference(window, Roi(0, 0, 8, 8), bins, 8), rtol=1e-6)
+
+
 def test_recency_is_positive_at_the_start_and_one_at_most_at_the_end():
     first = bin_window(Window(0, 10**9, (events([(0, 0, 0, 1)]),), 1), Roi(0, 0, 8, 8), 1, 8)
     assert 0 < first[2].max() < 1e-6

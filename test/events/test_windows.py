@@ -168,6 +168,15 @@ def test_events_are_forgotten_after_their_last_window():
     assert windows.events_dropped == 0
 
 
+def test_an_event_at_the_edge_belongs_to_the_window_that_begins_there():
+    windows = SlidingWindows(100_000, 100_000, PLENTY)
+    found = windows.push(at(0, 99_999), 99_999)
+    found += windows.push(at(100_000), 100_000)
+    found += windows.push(at(), 116_000)
+    found += windows.push(at(), 300_000)
+    assert [sorted(r[0] for r in members(w)) for w in found] == [[0, 99_999], [100_000]]
+
+
 def test_reset_begins_anew():
     windows = SlidingWindows(100_000, 50_000, PLENTY)
     windows.push(at(5_000_000), 5_000_000)

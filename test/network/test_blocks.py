@@ -113,7 +113,7 @@ def test_multi_pool_does_not_count_padding():
 
 
 def test_temporal_attention_per_frame_gives_one_weight_per_frame():
-    attention = randomize(TemporalAttention(8, "per_frame"))
+    attention = randomize(TemporalAttention(8, "per_frame", reduction=1))
     f = features()
     weights = attention.weights(f)
     assert weights.shape == (2, 1, 4, 1, 1)
@@ -123,7 +123,7 @@ def test_temporal_attention_per_frame_gives_one_weight_per_frame():
 
 
 def test_temporal_attention_per_frame_is_a_convolution_over_time():
-    attention = TemporalAttention(2, "per_frame")
+    attention = TemporalAttention(2, "per_frame", reduction=1)
     kernel, bias = [0.5, -1.0, 2.0], 0.25
     with torch.no_grad():
         attention.shared.weight.copy_(torch.tensor(kernel).view(1, 1, 3, 1, 1))

@@ -1,7 +1,6 @@
 import importlib.util
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,11 +19,3 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
     with Graph(tmp_path_factory.mktemp("logs")) as graph:
         yield graph
-
-
-@pytest.fixture(scope="session")
-def drawn_face() -> Path:
-    """The embedded recording."""
-    from cs3d_ros.nodes.demo import EMBEDDED
-
-    return EMBEDDED

@@ -1,0 +1,157 @@
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from fake_tools import FakeTools
+from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph
+
+from cs3d_ros.msg import EnergyStamped, ExpressionStamped
+
+STEADY = """
+while True:
+    say("RAM 1/2MB (lfb 1x1MB) CPU [1%@729] VDD_IN 4000mW/1mW VDD_SOC 1500mW/1mW")
+    time.sleep(interval_s)
+"""
+BUSY_AFTER_A_SECOND = """
+started = time.monotonic()
+while True:
+    watts = 4 if time.monotonic() - started < 2.5 else 6
+    say(f"RAM 1/2MB (lfb 1x1MB) CPU [1%@729] VDD_IN {watts}000mW/1mW")
+    time.sleep(interval_s)
+"""
+ENDS = STEADY.replace("while True:", "for _ in range(15):")
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> FakeTools:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    return FakeTools(folder)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment without any vendor tool, but with those of `tools` if there are."""
+    here = Path(os.environ["VIRTUAL_ENV"]) / "bin"
+    return {**os.environ, "PATH": f"{tmp_path / 'bin'}:{here}:/usr/bin:/bin"}
+
+
+def test_without_a_source_it_says_so(graph: Graph, tools, bare):
+    energy = graph.collect(EnergyStamped, "/none/fer/energy")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    process = graph.start("energy_node", "-r", "__ns:=/none", env=bare, rate_hz=10.0)
+    assert graph.change_state("none/fer_energy", CONFIGURE)
+    assert graph.change_state("none/fer_energy", ACTIVATE)
+    assert graph.spin_until(lambda: len(energy) > 2 and diagnostics, 10.0)
+    message = energy[-1]
+    assert message.source == message.scope == ""
+    assert math.isnan(message.power_w)
+    assert math.isnan(message.energy_j)
+    status = diagnostics[-1].status[0]
+    assert status.level == b"\x01"
+    assert "no power source" in status.message
+    assert "energy is not measured" in process.output
+    assert process.end() < 2.0
+    assert "Traceback" not in process.output
+
+
+def test_integrates_power(graph: Graph, tools, bare):
+    tools.install("tegrastats", STEADY)
+    energy = graph.collect(EnergyStamped, "/steady/fer/energy")
+    process = graph.start(
+        "energy_node", "-r", "__ns:=/steady", env=bare, rate_hz=20.0, interval_ms=20
+    )
+    assert graph.change_state("steady/fer_energy", CONFIGURE)
+    assert graph.change_state("steady/fer_energy", ACTIVATE)
+    assert graph.spin_until(lambda: len(energy) > 40, 20.0)
+    first, last = energy[10], energy[-1]
+    assert (last.source, last.scope) == ("tegrastats", "module")
+    assert list(last.rails) == ["VDD_IN", "VDD_SOC"]
+    assert list(last.rail_power_w) == [4.0, 1.5]
+    assert last.power_w == 4.0
+    assert not last.power_is_sum
+    seconds = (last.header.stamp.sec - first.header.stamp.sec) + (
+        last.header.stamp.nanosec - first.header.stamp.nanosec
+    ) * 1e-9
+    # Two snapshots are each up to a sample (and a slow machine's moment) behind.
+    assert last.energy_j - first.energy_j == pytest.approx(4.0 * seconds, abs=1.0)
+    assert math.isnan(last.energy_per_inference_j)
+    # Deactivated, the tool is gone; activated again, all counts start at zero.
+    assert graph.change_state("steady/fer_energy", DEACTIVATE)
+    assert graph.spin_until(lambda: not tools.living(), 5.0)
+    count = len(energy)
+    assert graph.change_state("steady/fer_energy", ACTIVATE)
+    assert graph.spin_until(lambda: len(energy) > count + 5, 20.0)
+    assert energy[count].energy_j < last.energy_j
+    assert graph.change_state("steady/fer_energy", DEACTIVATE)
+    assert graph.change_state("steady/fer_energy", CLEANUP)
+    assert process.end() < 2.0
+    assert "Traceback" not in process.output
+
+
+def test_energy_of_an_inference(graph: Graph, tools, bare):
+    """4 W idle, then 6 W for two seconds of 20 inferences: 0.2 J each above idle."""
+    tools.install("tegrastats", BUSY_AFTER_A_SECOND)
+    energy = graph.collect(EnergyStamped, "/busy/fer/energy")
+    graph.start("energy_node", "-r", "__ns:=/busy", env=bare, rate_hz=20.0, interval_ms=20)
+    expressions = graph.node.create_publisher(ExpressionStamped, "/busy/fer/expression", 10)
+    assert graph.change_state("busy/fer_energy", CONFIGURE)
+    assert graph.change_state("busy/fer_energy", ACTIVATE)
+    assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
+    assert graph.spin_until(lambda: bool(energy) and energy[-1].power_w == 6.0, 20.0)
+    for _ in range(20):
+        expressions.publish(ExpressionStamped())
+        graph.spin(0.1)
+    assert graph.spin_until(lambda: energy[-1].inferences == 20, 10.0)
+    last = energy[-1]
+    assert last.idle_power_w == pytest.approx(4.0, abs=0.5)
+    above_idle_j = last.energy_per_inference_j * 20
+    assert 2.0 < above_idle_j < 8.0
+
+
+def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
+    tools.install("tegrastats", ENDS)
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    process = graph.start(
+        "energy_node", "-r", "__ns:=/dying", env=bare, rate_hz=20.0, interval_ms=20
+    )
+    assert graph.change_state("dying/fer_energy", CONFIGURE)
+    assert graph.change_state("dying/fer_energy", ACTIVATE)
+    assert graph.spin_until(
+        lambda: any("power source lost" in s.message for d in diagnostics for s in d.status), 20.0
+    )
+    assert process.running
+    assert process.end() < 2.0
+    assert tools.living() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("source", "nvidia-smi", "not found on PATH"),
+        ("source", "abacus", "tegrastats"),
+        ("interval_ms", 0, "interval_ms"),
+    ],
+)
+def test_refuses_to_configure(graph: Graph, tools, bare, name, value, reason):
+    process = graph.start("energy_node", "-r", "__ns:=/bad", env=bare, **{name: value})
+    assert not graph.change_state("bad/fer_energy", CONFIGURE)
+    assert graph.state("bad/fer_energy") == "unconfigured"
+    assert reason in process.output
+    assert "Traceback" not in process.output
+    process.end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_leaves_no_child_behind(graph: Graph, tools, bare, number):
+    tools.install("tegrastats", STEADY)
+    process = graph.start("energy_node", "-r", "__ns:=/brief", env=bare)
+    assert graph.change_state("brief/fer_energy", CONFIGURE)
+    assert graph.change_state("brief/fer_energy", ACTIVATE)
+    assert len(tools.living()) == 1
+    assert process.end(number) < 2.0
+    assert tools.living() == []
+    assert "Traceback" not in process.output

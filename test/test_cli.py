@@ -1,0 +1,101 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from recordings_data import recording_path
+
+from cs3d_ros.cli import main
+
+FAST = ["--window-ms", "400", "--hop-ms", "400"]
+
+
+def test_complexity_as_json(capsys):
+    assert main(["complexity", "--json"]) == 0
+    rows = {row["network"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == ["c3d", "c3d+factorized", "cs3d"]
+    assert rows["c3d"]["macs"] == 21_291_466_752
+    assert rows["c3d+factorized"]["macs"] == 4_255_309_824
+    assert rows["cs3d"]["macs"] < rows["c3d"]["macs"] / 4
+    assert all(row["parameters"] > 0 for row in rows.values())
+
+
+def test_complexity_as_text(capsys):
+    assert main(["complexity"]) == 0
+    out = capsys.readouterr().out
+    assert "21,291,466,752" in out
+    assert "4.68" in out
+
+
+def test_recognize_as_json(capsys):
+    path = str(recording_path("evt3"))
+    assert main(["recognize", path, "--checkpoint", "untrained", "--json", *FAST]) == 0
+    captured = capsys.readouterr()
+    rows = [json.loads(line) for line in captured.out.splitlines()]
+    assert len(rows) == 3
+    for row in rows:
+        assert row["expression"] == max(row["probabilities"], key=row["probabilities"].get)
+        assert row["confidence"] == max(row["probabilities"].values())
+        assert isinstance(row["stamp_ns"], int)
+        assert row["event_count"] > 0
+        assert row["inference_ms"] > 0
+        assert "untrained" in row["model"]
+    assert "3 windows recognised" in captured.err
+
+
+def test_recognize_as_text(capsys):
+    path = str(recording_path("evt3"))
+    assert main(["recognize", path, "--checkpoint", "untrained", *FAST]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all("untrained" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["/no/such/bag"], "/no/such/bag"),
+        (["BAG"], "untrained"),
+        (["BAG", "--checkpoint", "/no/such/model"], "/no/such/model"),
+        (["BAG", "--checkpoint", "untrained", "--device", "cuda:99"], "cuda:99"),
+        (["BAG", "--checkpoint", "untrained", "--window-ms", "-3"], "windows of"),
+        (["BAG", "--checkpoint", "untrained", "--window-ms", "1e9"], "whole window"),
+        (["BAG", "--checkpoint", "untrained", "--roi", "0,0,5000,5000"], "5000x5000"),
+        (["BAG", "--checkpoint", "untrained", "--topic", "/nope"], "/nope"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(capsys, drawn_face, arguments, reason):
+    arguments = [str(drawn_face) if a == "BAG" else a for a in arguments]
+    assert main(["recognize", *arguments]) == 1
+    err = capsys.readouterr().err
+    assert reason in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["recognize"], ["recognize", "x", "--roi", "1,2"]])
+def test_wrong_usage_is_status_2(capsys, arguments):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_importing_the_package_imports_neither_torch_nor_rclpy():
+    code = "import cs3d_ros, cs3d_ros.cli, sys; print({'torch', 'rclpy'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(drawn_face):
+    command = [sys.executable, "-m", "cs3d_ros.cli", "recognize", str(drawn_face)]
+    process = subprocess.Popen(
+        [*command, "--checkpoint", "untrained", "--hop-ms", "200", "--window-ms", "300"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**__import__("os").environ, "PYTHONUNBUFFERED": "1"},
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert "Traceback" not in process.stderr.read()

@@ -1,0 +1,138 @@
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from recordings_data import recording_path
+
+from cs3d_ros.events.packets import EventPacket, PacketError
+from cs3d_ros.events.tensors import Roi, TensorError, bin_window
+from cs3d_ros.events.windows import WindowError
+from cs3d_ros.network.checkpoint import untrained as untrained_network
+from cs3d_ros.recognizer import Recognizer
+from cs3d_ros.recordings import open_recording
+
+CARD = untrained_network()[1]
+
+
+class Witness:
+    """A classifier that keeps what it is shown and answers with a fixed distribution."""
+
+    name = "witness"
+    labels = CARD.labels
+    card = CARD
+
+    def __init__(self) -> None:
+        self.tensors: list[np.ndarray] = []
+
+    def predict(self, tensor: np.ndarray) -> np.ndarray:
+        self.tensors.append(tensor)
+        return np.array([0.1, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1], np.float32)
+
+
+def packets(path) -> list[EventPacket]:
+    with open_recording(path) as recording:
+        return [packet for _, packet in recording]
+
+
+def recognize(recognizer: Recognizer, stream: list[EventPacket]) -> list:
+    return [recognition for packet in stream for recognition in recognizer.feed(packet)]
+
+
+def test_recognises_a_real_recording(untrained):
+    stream = packets(recording_path("evt3"))
+    recognizer = Recognizer(untrained)
+    recognizer.warm_up()
+    recognitions = recognize(recognizer, stream)
+    # 1.2513 s of sensor time hold 7 windows of 500 ms at every 125 ms.
+    assert len(recognitions) == 7
+    for recognition in recognitions:
+        assert recognition.expression in untrained.labels
+        assert recognition.confidence == max(recognition.probabilities)
+        assert math.isclose(sum(recognition.probabilities), 1.0, abs_tol=1e-5)
+        assert "untrained" in recognition.model
+        assert recognition.frame_id == "0109"
+        assert recognition.roi == Roi(280, 0, 720, 720)
+        assert recognition.inference_ms > 0.0
+    stamps = np.array([r.stamp_ns for r in recognitions])
+    # Regular, but where the estimate of the clock's offset became better.
+    assert np.all(np.abs(np.diff(stamps) - 125_000_000) < 20_000_000)
+    first, last = stream[0].stamp_ns, stream[-1].stamp_ns
+    assert first < stamps[0] < stamps[-1] <= last + 20_000_000
+
+
+def test_counts_the_events_of_each_window():
+    stream = packets(recording_path("evt3"))
+    recognitions = recognize(Recognizer(Witness(), window_ms=100.0, hop_ms=100.0), stream)
+    assert 0 < sum(r.event_count for r in recognitions) <= 82_469
+    # All but those after the last whole window: 12 of them in 1251.3 ms.
+    assert len(recognitions) == 12
+    assert sum(r.event_count for r in recognitions) > 82_469 * 0.9
+
+
+def test_shows_the_network_the_tensor_of_the_window(drawn_face):
+    witness = Witness()
+    recognizer = Recognizer(witness, window_ms=320.0, hop_ms=160.0, roi=Roi(100, 50, 120, 130))
+    ready = [r for packet in packets(drawn_face)[:300] for r in recognizer.push(packet)]
+    recognition = recognizer.classify(ready[2])
+    expected = bin_window(ready[2].window, Roi(100, 50, 120, 130))
+    np.testing.assert_array_equal(witness.tensors[0], expected)
+    assert witness.tensors[0].any()
+    assert recognition.expression == "happy"
+    assert recognition.window_duration_ns == 320_000_000
+
+
+def test_the_window_is_the_networks_own_unless_told(drawn_face):
+    recognizer = Recognizer(Witness())
+    recognition = recognize(recognizer, packets(drawn_face)[:200])[0]
+    assert recognition.window_duration_ns == round(CARD.window_ms * 1e6)
+
+
+def test_a_bad_packet_is_an_error_and_no_harm(drawn_face):
+    stream = packets(drawn_face)[:400]
+    undisturbed = recognize(Recognizer(Witness()), stream)
+    recognizer = Recognizer(Witness())
+    recognitions = []
+    for index, packet in enumerate(stream):
+        if index % 50 == 10:
+            with pytest.raises(PacketError, match="evt99"):
+                list(recognizer.feed(dataclasses.replace(packet, encoding="evt99")))
+        recognitions += recognizer.feed(packet)
+    assert len(undisturbed) > 3
+    assert [r.event_count for r in recognitions] == [r.event_count for r in undisturbed]
+
+
+def test_a_looped_recording_starts_over(drawn_face):
+    stream = packets(drawn_face)[:300]
+    recognizer = Recognizer(Witness())
+    once = recognize(recognizer, stream)
+    again = recognize(recognizer, stream)
+    assert len(once) > 3
+    assert [r.stamp_ns for r in again] == [r.stamp_ns for r in once]
+    assert recognizer.stream.counters.resets == 1
+
+
+def test_lost_packets_show_in_the_results(drawn_face):
+    stream = packets(drawn_face)[:300]
+    recognitions = recognize(Recognizer(Witness()), stream[:200] + stream[220:])
+    assert recognitions[0].packets_lost == 0
+    assert recognitions[-1].packets_lost == 20
+
+
+def test_a_region_off_the_sensor_is_refused(drawn_face):
+    recognizer = Recognizer(Witness(), roi=Roi(300, 0, 100, 100))
+    with pytest.raises(TensorError, match="320x240"):
+        recognize(recognizer, packets(drawn_face)[:200])
+
+
+@pytest.mark.parametrize("options", [{"window_ms": -1.0}, {"hop_ms": 0.0}, {"max_events": 0}])
+def test_impossible_windows_are_refused(options):
+    with pytest.raises(WindowError):
+        Recognizer(Witness(), **options)
+
+
+def test_an_unknown_representation_is_refused():
+    stranger = SimpleNamespace(card=dataclasses.replace(CARD, representation="holograms"))
+    with pytest.raises(TensorError, match="holograms"):
+        Recognizer(stranger)
