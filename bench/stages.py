@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import cs3d_ros
-from cs3d_ros.events import evt3, tensors
+from cs3d_ros import events
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.events.tensors import Roi, bin_window
 from cs3d_ros.events.windows import SlidingWindows, Window
@@ -49,8 +49,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
     """One row a stage, with its median time for the events of one window, or of one hop."""
     with open_recording(bag) as recording:
         packets = [packet for _, packet in recording]
-    evt3.warm_up()
-    tensors.warm_up()
+    events.warm_up()
     cs3d = Classifier(*checkpoint.untrained("cs3d"))
     c3d = Classifier(*checkpoint.untrained("c3d"))
     window_ms = cs3d.card.window_ms
@@ -67,7 +66,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         recognizer = Recognizer(cs3d)
         return sum(1 for packet in packets for _ in recognizer.feed(packet))
 
-    events, windows = decode(), end_to_end()
+    event_count, windows = decode(), end_to_end()
     stages: dict[str, Callable[[], object]] = {
         "decode": decode,
         "bin": lambda: bin_window(window, roi),
@@ -81,7 +80,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
     per_window_ms["decode"] = times["decode"] * 1e3 / max(windows, 1)
     per_window_ms["end to end"] = times["end to end"] * 1e3 / max(windows, 1)
     notes = {
-        "decode": f"{events / times['decode'] * 1e-6:.0f} M events/s, "
+        "decode": f"{event_count / times['decode'] * 1e-6:.0f} M events/s, "
         f"{payload_bytes / times['decode'] * 1e-6:.0f} MB/s, "
         f"{times['decode'] * 1e6 / len(packets):.1f} us a packet",
         "bin": f"{window.event_count} events, {window.event_count / times['bin'] * 1e-6:.0f} "
@@ -106,9 +105,9 @@ def busiest_window(packets: list, window_ms: float) -> Window:
     windows = SlidingWindows(round(window_ms * 1e6), round(window_ms * 1e6), 10**9)
     found: list[Window] = []
     for packet in packets:
-        events = stream.feed(packet)
+        decoded = stream.feed(packet)
         if stream.now_ns is not None:
-            found += windows.push(events, stream.now_ns)
+            found += windows.push(decoded, stream.now_ns)
     if not found:
         raise SystemExit(f"the recording is shorter than a window of {window_ms:g} ms")
     return max(found, key=lambda window: window.event_count)

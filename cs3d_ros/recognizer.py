@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cs3d_ros.events import evt3, tensors
+from cs3d_ros import events
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.events.tensors import Roi, TensorError, bin_window, representations
 from cs3d_ros.events.windows import SlidingWindows, Window
@@ -145,8 +145,7 @@ class Recognizer:
 
     def warm_up(self) -> None:
         """Compile the kernels and run the network once, so that no packet waits for that."""
-        evt3.warm_up()
-        tensors.warm_up()
+        events.warm_up()
         self.classifier.warm_up()
 
     def push(self, packet: EventPacket) -> list[ReadyWindow]:
@@ -156,13 +155,13 @@ class Recognizer:
             PacketError: The packet cannot be decoded; it is skipped, the next one may be fed.
             TensorError: The region does not lie on the packet's sensor.
         """
-        events = self.stream.feed(packet)
+        decoded = self.stream.feed(packet)
         if self.stream.epoch != self._epoch:
             self.windows.reset()
             self._epoch = self.stream.epoch
         if self.stream.now_ns is None:
             return []
-        windows = self.windows.push(events, self.stream.now_ns)
+        windows = self.windows.push(decoded, self.stream.now_ns)
         if not windows:
             return []
         if self._roi is None:

@@ -281,6 +281,12 @@ class TestDamage:
         recording.close()
         recording.close()
 
+    def test_a_closed_recording_does_not_look_empty(self):
+        with open_recording(recording_path("mono")) as recording:
+            pass
+        with pytest.raises(RecordingError, match="is closed"):
+            list(recording)
+
 
 OLD_HEADER = b"% date 2021-02-03 04:05:06\n% evt 3.0\n% geometry 640x480\n% serial_number 00012\n"
 NEW_HEADER = (

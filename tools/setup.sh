@@ -41,13 +41,9 @@ if [ "$(cat .venv/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
   if [ "$CS3D_ENV" = ros ]; then
     # rclpy and cv_bridge of the ROS installation were built against its NumPy: keep that one.
     "$python" -m venv --system-site-packages .venv
-    "$python" -c 'import importlib.metadata as m
-for name in ("numpy",):
-    try: print(f"{name}=={m.version(name)}")
-    except m.PackageNotFoundError: pass' > .venv/system.txt
-    grep -vE '^(numpy|numba|llvmlite|opencv-python-headless|PyYAML|setuptools)==' requirements/constraints.txt > .venv/constraints.txt
+    grep -vE '^(numpy|numba|llvmlite|opencv-python-headless|PyYAML)==' requirements/constraints.txt > .venv/constraints.txt
     grep -vE '^(opencv-python-headless|PyYAML)$' requirements/base.txt > .venv/requirements.txt
-    cat .venv/system.txt >> .venv/constraints.txt
+    "$python" -c 'import numpy; print(f"numpy=={numpy.__version__}")' >> .venv/constraints.txt
     .venv/bin/python -m pip install -q --disable-pip-version-check \
       -c .venv/constraints.txt -r .venv/requirements.txt
   else

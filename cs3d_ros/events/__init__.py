@@ -1,4 +1,13 @@
 """Bytes to events to windows to tensors. NumPy and Numba; neither torch nor ROS."""
 
 # Importing a wire format is what registers its decoder.
-from cs3d_ros.events import evt3 as evt3
+from cs3d_ros.events import evt3, tensors
+
+
+def warm_up() -> None:
+    """Compile every kernel of this room, some seconds at first and a fraction with a cache.
+
+    Without it the first packet and the first window wait for the compiler.
+    """
+    evt3.warm_up()
+    tensors.warm_up()

@@ -350,10 +350,10 @@ def encode(events: Events) -> bytes:
     """Encode events as EVT3, little endian; the inverse of a fresh `Evt3Decoder`.
 
     Each call starts with TIME_HIGH, TIME_LOW and ADDR_Y, so that its result is a packet that a
-    stream can begin with, and packets of consecutive events make a stream. Events in one row at
-    one time, of one polarity and with ascending x, become vector words. Times are cut to µs and
-    begin in the clock's first turn (modulo 2^24 µs); the rollovers after it are kept, as TIME_HIGH
-    words on both sides of each.
+    stream can begin with, and packets of consecutive events, less than 16 s apart, make a stream.
+    Events in one row at one time, of one polarity and with ascending x, become vector words. Times
+    are cut to µs and begin in the clock's first turn (modulo 2^24 µs); the rollovers after it are
+    kept, as TIME_HIGH words on both sides of each.
 
     Args:
         events: Non-negative times that go back by no more than what leaves TIME_HIGH as it is

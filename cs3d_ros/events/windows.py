@@ -60,7 +60,8 @@ class _Chunk(NamedTuple):
 class SlidingWindows:
     """Cuts a stream of events into windows of equal duration that begin every hop.
 
-    The first window begins at the first time seen, the others a multiple of the hop later. A
+    The first window begins at the first time seen, the others a multiple of the hop later. With a
+    hop beyond the duration, the events between two windows belong to none and are not kept. A
     window is complete as soon as the sensor's time has passed its end by 16 µs, the most that
     EVT3 times step back, so that no member can follow; also without events.
 
@@ -81,13 +82,12 @@ class SlidingWindows:
         """Set up.
 
         Raises:
-            WindowError: A value that is not positive, or a hop beyond the duration, which would
-                leave events in no window.
+            WindowError: A value that is not positive.
         """
-        if duration_ns <= 0 or not 0 < hop_ns <= duration_ns:
+        if duration_ns <= 0 or hop_ns <= 0:
             raise WindowError(
-                f"windows of {duration_ns} ns every {hop_ns} ns, expected a positive duration and "
-                "a hop from 1 ns to the duration"
+                f"windows of {duration_ns * 1e-6:g} ms every {hop_ns * 1e-6:g} ms, expected a "
+                "positive duration and a positive hop"
             )
         if max_events <= 0:
             raise WindowError(f"room for {max_events} events, expected a positive number")
@@ -127,7 +127,7 @@ class SlidingWindows:
             first_ns = int(events.t_ns.min()) if len(events) else now_ns
             self._start_ns = self._closed_ns = first_ns
         if len(events):
-            self._add(_Chunk(events, int(events.t_ns.min()), int(events.t_ns.max())))
+            self._add(_Chunk(events, int(events.t_ns.min()), int(events.t_ns.max())), self._start_ns)
 
         windows = []
         while self._start_ns + self.duration_ns + JITTER_NS <= now_ns:
@@ -148,10 +148,11 @@ class SlidingWindows:
             self.events_dropped += dropped
         return windows
 
-    def _add(self, chunk: _Chunk) -> None:
+    def _add(self, chunk: _Chunk, start_ns: int) -> None:
         self.events_late += chunk.members(chunk.first_ns, self._closed_ns)
-        self._chunks.append(chunk)
-        self._buffered += len(chunk.events)
+        if chunk.last_ns >= start_ns:
+            self._chunks.append(chunk)
+            self._buffered += len(chunk.events)
 
     def _window(self, start_ns: int) -> Window:
         end_ns = start_ns + self.duration_ns

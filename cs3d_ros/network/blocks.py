@@ -41,7 +41,8 @@ class FactorizedConv3d(nn.Module):
         x ─ DW(3,1,1) ─ PW ─ BN ─ SSN ─ DW(1,3,3) ─ PW ─ BN ─ (+ shortcut) ─ SSN
 
     DW is a depthwise and PW a 1×1×1 convolution. The shortcut is the input itself, or a 1×1×1
-    convolution without normalization where the number of channels changes.
+    convolution without normalization where the number of channels changes. No convolution has a
+    bias; each but the shortcut leads to a normalization, which has one.
 
     Shapes: `(N, in_channels, T, H, W)` to `(N, out_channels, T, H, W)`.
 

@@ -34,10 +34,15 @@ PARAMETERS = (
 
 _CLOCK_PERIOD_S = 0.01
 _IDLE_PERIOD_S = 0.05
+_LONGEST_STEP_NS = 10_000_000_000
 
 
 class PlayerNode(Node):
-    """Publishes on `events`, with the stamps of the recording, at the pace of its log times.
+    """Publishes a recording on `events`, with its stamps and at their pace.
+
+    The stamps, not the times at which a recorder logged the packets, keep the pace of the camera:
+    a recorder logs in bursts. `/clock`, too, is in the time of the stamps. Only where a packet has
+    no stamp, or the stamps jump, the log times fill in.
 
     Attributes:
         done: The recording has ended and does not loop, or cannot be read.
@@ -99,24 +104,24 @@ class PlayerNode(Node):
         packets = 0
         with self._open() as recording:
             for log_ns, packet in recording:
-                if not self._wait_until(pace, log_ns):
+                if not self._wait_until(pace, pace.moment_ns(log_ns, packet.stamp_ns)):
                     return False
                 self._events.publish(packet_to_msg(packet))
                 packets += 1
         self.get_logger().info(f"played {packets} packets")
         return True
 
-    def _wait_until(self, pace: _Pace, log_ns: int) -> bool:
-        """Wait for the moment of `log_ns`, minding pauses; False if stopped meanwhile."""
+    def _wait_until(self, pace: _Pace, moment_ns: int) -> bool:
+        """Wait for a moment of the recording, minding pauses; False if stopped meanwhile."""
         period_s = _CLOCK_PERIOD_S if self._clock_publisher else _IDLE_PERIOD_S
         while True:
             if self.parameters["paused"]:
                 remaining_s = period_s
                 pace.hold()
             else:
-                remaining_s = pace.seconds_until(log_ns)
+                remaining_s = pace.seconds_until(moment_ns)
             if self._clock_publisher:
-                now_ns = min(pace.recording_ns(), log_ns)
+                now_ns = min(pace.now_ns(), moment_ns)
                 self._clock_publisher.publish(Clock(clock=ns_to_time(now_ns)))
             if remaining_s <= 0.0:
                 return not self._stopping.is_set()
@@ -125,31 +130,43 @@ class PlayerNode(Node):
 
 
 class _Pace:
-    """Recording time against the steady clock, at a rate, with pauses."""
+    """The recording's time against the steady clock, at a rate, with pauses."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
-        self._first_log_ns: int | None = None
-        self._elapsed_ns = 0
-        self._last_ns = time.monotonic_ns()
+        self._last: tuple[int, int] | None = None
+        self._first_ns = 0
+        self._moment_ns = 0
+        self._played_ns = 0
+        self._checked_ns = time.monotonic_ns()
+
+    def moment_ns(self, log_ns: int, stamp_ns: int) -> int:
+        """When the next packet is due, in the recording's time."""
+        if self._last is None:
+            self._first_ns = self._moment_ns = stamp_ns or log_ns
+            self.hold()
+        else:
+            step_ns = stamp_ns - self._last[1]
+            if not 0 <= step_ns <= _LONGEST_STEP_NS:
+                step_ns = max(log_ns - self._last[0], 0)
+            self._moment_ns += step_ns
+        self._last = log_ns, stamp_ns
+        return self._moment_ns
 
     def hold(self) -> None:
-        """Let the time since the last call pass without playing."""
-        self._last_ns = time.monotonic_ns()
+        """Let the time since the last look pass without playing."""
+        self._checked_ns = time.monotonic_ns()
 
-    def seconds_until(self, log_ns: int) -> float:
-        """Seconds of the steady clock until the moment of `log_ns`."""
+    def seconds_until(self, moment_ns: int) -> float:
+        """Seconds of the steady clock until a moment of the recording."""
         now_ns = time.monotonic_ns()
-        if self._first_log_ns is None:
-            self._first_log_ns = log_ns
-        else:
-            self._elapsed_ns += now_ns - self._last_ns
-        self._last_ns = now_ns
-        return (log_ns - self._first_log_ns) / self._rate * 1e-9 - self._elapsed_ns * 1e-9
+        self._played_ns += now_ns - self._checked_ns
+        self._checked_ns = now_ns
+        return ((moment_ns - self._first_ns) / self._rate - self._played_ns) * 1e-9
 
-    def recording_ns(self) -> int:
+    def now_ns(self) -> int:
         """The moment of the recording that is played now."""
-        return (self._first_log_ns or 0) + int(self._elapsed_ns * self._rate)
+        return self._first_ns + int(self._played_ns * self._rate)
 
 
 def create() -> PlayerNode:

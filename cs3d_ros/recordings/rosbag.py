@@ -76,6 +76,7 @@ class BagRecording:
     def __init__(self, path: Path, topic: str | None) -> None:
         self.path = path
         self._stack = ExitStack()
+        self._is_closed = False
         try:
             readers = self._open_readers()
             connections = [c for reader in readers for c in reader.connections]
@@ -100,9 +101,11 @@ class BagRecording:
     def close(self) -> None:
         """Release the files; closing twice does no harm."""
         self._stack.close()
-        self._sources = []
+        self._is_closed = True
 
     def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
+        if self._is_closed:
+            raise RecordingError(f"{self.path}: is closed; read it within its `with` block")
         store = _typestore()
         for reader, connections in self._sources:
             messages = reader.messages(connections)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from cs3d_ros.events import evt3, tensors
+from cs3d_ros.events import warm_up
 
 # pytest puts only a test's own folder on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -19,5 +19,4 @@ settings.load_profile("no deadline")
 @pytest.fixture(scope="session", autouse=True)
 def _compiled() -> None:
     """Compile once, as a node does before its first packet."""
-    evt3.warm_up()
-    tensors.warm_up()
+    warm_up()

@@ -61,9 +61,10 @@ def test_one_window_gives_one_row(answer, answers):
 
 
 @pytest.mark.filterwarnings("error")
-def test_the_same_window_gives_the_same_bits_in_any_layout(classifier, windows, answer):
+@pytest.mark.parametrize("order", "CF")
+def test_the_same_window_gives_the_same_bits_in_any_layout(classifier, windows, answer, order):
     before = windows.copy()
-    same = np.asfortranarray(windows[0])
+    same = windows[0].copy(order)
     same.setflags(write=False)
     assert classifier.predict(same).tobytes() == answer.tobytes()
     np.testing.assert_array_equal(windows, before)
