@@ -156,9 +156,7 @@ def _as_json(recognition: Recognition) -> str:
             "stamp_ns": recognition.stamp_ns,
             "expression": recognition.expression,
             "confidence": recognition.confidence,
-            "probabilities": dict(
-                zip(recognition.labels, recognition.probabilities, strict=True)
-            ),
+            "probabilities": dict(zip(recognition.labels, recognition.probabilities, strict=True)),
             "event_count": recognition.event_count,
             "inference_ms": recognition.inference_ms,
             "packets_lost": recognition.packets_lost,

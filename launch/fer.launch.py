@@ -1,6 +1,5 @@
 """Start the nodes fer and fer_energy and bring them to the active state."""
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -15,6 +14,8 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
+
+from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -96,9 +97,7 @@ def _autostart(node: LifecycleNode) -> list:
 
     def request(transition: int) -> EmitEvent:
         return EmitEvent(
-            event=ChangeState(
-                lifecycle_node_matcher=matches_action(node), transition_id=transition
-            )
+            event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
         )
 
     return [

@@ -1,6 +1,5 @@
 """Play a recording into the nodes of fer.launch.py."""
 
-from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -15,6 +14,8 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
 
 # Loading the network takes a while, and a recording must not run out meanwhile.
 _WAIT_FOR_SUBSCRIBER_S = 300.0
@@ -47,9 +48,7 @@ ARGUMENTS = (
         choices=["true", "false"],
         description="Publish the recording's time on /clock and run the nodes by it.",
     ),
-    DeclareLaunchArgument(
-        "namespace", default_value="", description="Namespace of all nodes."
-    ),
+    DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes."),
     DeclareLaunchArgument(
         "events",
         default_value="/event_camera/events",

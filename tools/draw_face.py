@@ -58,7 +58,7 @@ def frame(t_s: float) -> np.ndarray:
     centre = np.array([WIDTH / 2, HEIGHT / 2]) + sway
 
     def at(x: float, y: float) -> tuple[int, int]:
-        px, py = (centre + (x, y)) * (1 << SHIFT)
+        px, py = (centre + np.array([x, y])) * (1 << SHIFT)
         return round(px), round(py)
 
     def ellipse(x: float, y: float, rx: float, ry: float, value: int) -> None:

@@ -127,7 +127,9 @@ class SlidingWindows:
             first_ns = int(events.t_ns.min()) if len(events) else now_ns
             self._start_ns = self._closed_ns = first_ns
         if len(events):
-            self._add(_Chunk(events, int(events.t_ns.min()), int(events.t_ns.max())), self._start_ns)
+            self._add(
+                _Chunk(events, int(events.t_ns.min()), int(events.t_ns.max())), self._start_ns
+            )
 
         windows = []
         while self._start_ns + self.duration_ns + JITTER_NS <= now_ns:

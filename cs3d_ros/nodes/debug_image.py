@@ -35,9 +35,7 @@ def draw(ready: ReadyWindow, recognition: Recognition) -> np.ndarray:
     image = np.full((height, ready.width + _PANEL_WIDTH, 3), _BACKGROUND, np.uint8)
     _draw_events(image, ready.window)
     roi = ready.roi
-    cv2.rectangle(
-        image, (roi.x, roi.y), (roi.x + roi.width - 1, roi.y + roi.height - 1), _FRAME, 1
-    )
+    cv2.rectangle(image, (roi.x, roi.y), (roi.x + roi.width - 1, roi.y + roi.height - 1), _FRAME, 1)
     _draw_panel(image[:, ready.width :], recognition)
     return image
 

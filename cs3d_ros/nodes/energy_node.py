@@ -8,6 +8,7 @@ import math
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from cs3d_ros.energy import (
@@ -50,7 +51,7 @@ class EnergyNode(ManagedNode):
         self._no_source = ""
         self._inferences = 0
         self._timer: Timer | None = None
-        self._subscription = None
+        self._subscription: Subscription | None = None
         self._energy = self.create_lifecycle_publisher(
             EnergyStamped, "fer/energy", QoSProfile(depth=10)
         )

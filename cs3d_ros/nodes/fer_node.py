@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -13,6 +13,7 @@ from event_camera_msgs.msg import EventPacket as EventPacketMsg
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from cs3d_ros.errors import Cs3dError
@@ -104,7 +105,7 @@ class FerNode(ManagedNode):
         self._queue: PacketQueue | None = None
         self._worker: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._subscription: Any = None
+        self._subscription: Subscription | None = None
         self._bridge = CvBridge()
         self._expressions = self.create_lifecycle_publisher(
             ExpressionStamped, "~/expression", QoSProfile(depth=10)
@@ -260,9 +261,9 @@ class FerNode(ManagedNode):
     def _publish_diagnostics(self) -> None:
         level, message = DiagnosticStatus.OK, "not active"
         values: dict[str, object] = {}
-        recognizer, queue = self._recognizer, self._queue
-        if self._active and recognizer is not None and queue is not None:
-            topic = self._subscription.topic_name
+        recognizer, queue, subscription = self._recognizer, self._queue, self._subscription
+        if recognizer is not None and queue is not None and subscription is not None:
+            topic = subscription.topic_name
             warnings, values = self._report.summary(
                 recognizer, queue, topic, self.count_publishers(topic)
             )

@@ -107,9 +107,7 @@ class FerReport:
         }
         return self._warnings(new, topic, publishers, now_ns), values
 
-    def _warnings(
-        self, new: dict[str, int], topic: str, publishers: int, now_ns: int
-    ) -> list[str]:
+    def _warnings(self, new: dict[str, int], topic: str, publishers: int, now_ns: int) -> list[str]:
         warnings = []
         silence_s = (now_ns - self._last_arrival_ns) * 1e-9
         if new["bad_packets"]:

@@ -107,13 +107,9 @@ class Parameters:
 
     def _declare(self, spec: ParameterSpec) -> None:
         try:
-            value = self._node.declare_parameter(
-                spec.name, spec.default, spec.descriptor()
-            ).value
+            value = self._node.declare_parameter(spec.name, spec.default, spec.descriptor()).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            self._refused[spec.name] = (
-                f"parameter {spec.name}: {error}; expected {spec.expected}"
-            )
+            self._refused[spec.name] = f"parameter {spec.name}: {error}; expected {spec.expected}"
         else:
             if spec.accepts(value):
                 return

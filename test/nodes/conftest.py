@@ -1,15 +1,17 @@
 import importlib.util
-import os
 from collections.abc import Iterator
 
 import pytest
 
-# A graph of the tests' own, on this machine only. Set before any node starts.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
 # Without ROS 2 (`pytest` outside of `make test`) there is nothing in here to run.
-collect_ignore_glob = [] if importlib.util.find_spec("rclpy") else ["*"]
+HAS_ROS = importlib.util.find_spec("rclpy") is not None
+collect_ignore_glob = [] if HAS_ROS else ["*"]
+
+if HAS_ROS:
+    from cs3d_ros.nodes.local_graph import isolate
+
+    # For the commands too that tests run beside the graph.
+    isolate()
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_tools import FakeTools
 from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph
-
-from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 
 STEADY = """
 while True:
@@ -42,7 +41,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
 def test_without_a_source_it_says_so(graph: Graph, tools, bare):
     energy = graph.collect(EnergyStamped, "/none/fer/energy")
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
-    process = graph.start("energy_node", "-r", "__ns:=/none", env=bare, rate_hz=10.0)
+    process = graph.run("energy_node", "-r", "__ns:=/none", env=bare, rate_hz=10.0)
     assert graph.change_state("none/fer_energy", CONFIGURE)
     assert graph.change_state("none/fer_energy", ACTIVATE)
     assert graph.spin_until(lambda: len(energy) > 2 and diagnostics, 10.0)
@@ -61,7 +60,7 @@ def test_without_a_source_it_says_so(graph: Graph, tools, bare):
 def test_integrates_power(graph: Graph, tools, bare):
     tools.install("tegrastats", STEADY)
     energy = graph.collect(EnergyStamped, "/steady/fer/energy")
-    process = graph.start(
+    process = graph.run(
         "energy_node", "-r", "__ns:=/steady", env=bare, rate_hz=20.0, interval_ms=20
     )
     assert graph.change_state("steady/fer_energy", CONFIGURE)
@@ -96,7 +95,7 @@ def test_energy_of_an_inference(graph: Graph, tools, bare):
     """4 W idle, then 6 W for two seconds of 20 inferences: 0.2 J each above idle."""
     tools.install("tegrastats", BUSY_AFTER_A_SECOND)
     energy = graph.collect(EnergyStamped, "/busy/fer/energy")
-    graph.start("energy_node", "-r", "__ns:=/busy", env=bare, rate_hz=20.0, interval_ms=20)
+    graph.run("energy_node", "-r", "__ns:=/busy", env=bare, rate_hz=20.0, interval_ms=20)
     expressions = graph.node.create_publisher(ExpressionStamped, "/busy/fer/expression", 10)
     assert graph.change_state("busy/fer_energy", CONFIGURE)
     assert graph.change_state("busy/fer_energy", ACTIVATE)
@@ -115,9 +114,7 @@ def test_energy_of_an_inference(graph: Graph, tools, bare):
 def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
     tools.install("tegrastats", ENDS)
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
-    process = graph.start(
-        "energy_node", "-r", "__ns:=/dying", env=bare, rate_hz=20.0, interval_ms=20
-    )
+    process = graph.run("energy_node", "-r", "__ns:=/dying", env=bare, rate_hz=20.0, interval_ms=20)
     assert graph.change_state("dying/fer_energy", CONFIGURE)
     assert graph.change_state("dying/fer_energy", ACTIVATE)
     assert graph.spin_until(
@@ -137,7 +134,7 @@ def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
     ],
 )
 def test_refuses_to_configure(graph: Graph, tools, bare, name, value, reason):
-    process = graph.start("energy_node", "-r", "__ns:=/bad", env=bare, **{name: value})
+    process = graph.run("energy_node", "-r", "__ns:=/bad", env=bare, **{name: value})
     assert not graph.change_state("bad/fer_energy", CONFIGURE)
     assert graph.state("bad/fer_energy") == "unconfigured"
     assert reason in process.output
@@ -148,7 +145,7 @@ def test_refuses_to_configure(graph: Graph, tools, bare, name, value, reason):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_leaves_no_child_behind(graph: Graph, tools, bare, number):
     tools.install("tegrastats", STEADY)
-    process = graph.start("energy_node", "-r", "__ns:=/brief", env=bare)
+    process = graph.run("energy_node", "-r", "__ns:=/brief", env=bare)
     assert graph.change_state("brief/fer_energy", CONFIGURE)
     assert graph.change_state("brief/fer_energy", ACTIVATE)
     assert len(tools.living()) == 1

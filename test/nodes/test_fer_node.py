@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cs3d_ros.msg import ExpressionStamped
 from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket as EventPacketMsg
 from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph, Process
@@ -15,7 +16,6 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from cs3d_ros.events.packets import EventPacket
-from cs3d_ros.msg import ExpressionStamped
 from cs3d_ros.network import checkpoint
 from cs3d_ros.nodes.conversions import EVENTS_QOS, packet_to_msg
 from cs3d_ros.recordings import open_recording
@@ -71,7 +71,7 @@ def packets(drawn_face: Path) -> list[EventPacket]:
 
 @pytest.fixture(scope="module")
 def unconfigured(graph: Graph) -> Process:
-    return graph.start("fer_node", *REMAP)
+    return graph.run("fer_node", *REMAP)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ class TestRefusesToConfigure:
         ],
     )
     def test_a_bad_value_at_the_start(self, graph, name, value, reason):
-        process = graph.start("fer_node", "-r", "__node:=misconfigured", **{name: value})
+        process = graph.run("fer_node", "-r", "__node:=misconfigured", **{name: value})
         assert not graph.change_state("misconfigured", CONFIGURE)
         assert reason in process.output
         assert "Traceback" not in process.output
@@ -258,7 +258,9 @@ class TestActive:
 
     def test_says_why_nothing_comes(self, fer: Fer):
         def messages() -> list[str]:
-            return [s.message for m in fer.diagnostics for s in m.status if s.name.startswith("/fer:")]
+            return [
+                s.message for m in fer.diagnostics for s in m.status if s.name.startswith("/fer:")
+            ]
 
         assert fer.graph.spin_until(
             lambda: any("nothing has come for" in text for text in messages()), 10.0
@@ -286,7 +288,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("after_s", [0.1, 0.5, 1.5])
     def test_while_starting(self, graph: Graph, number, after_s):
-        process = graph.start("fer_node", "-r", "__node:=starting")
+        process = graph.run("fer_node", "-r", "__node:=starting")
         time.sleep(after_s)
         assert process.end(number) < 2.0
         assert "Traceback" not in process.output
@@ -294,7 +296,7 @@ class TestSignals:
     def test_while_configuring(self, graph: Graph, number):
         from lifecycle_msgs.srv import ChangeState
 
-        process = graph.start("fer_node", "-r", "__node:=configuring", model="untrained")
+        process = graph.run("fer_node", "-r", "__node:=configuring", model="untrained")
         client = graph.node.create_client(ChangeState, "/configuring/change_state")
         assert client.wait_for_service(30.0)
         request = ChangeState.Request()
@@ -305,7 +307,7 @@ class TestSignals:
         assert "Traceback" not in process.output
 
     def test_while_active(self, graph: Graph, packets, number):
-        process = graph.start(
+        process = graph.run(
             "fer_node", "-r", "__node:=busy", "-r", "events:=/busy/events", model="untrained"
         )
         assert graph.change_state("busy", CONFIGURE)

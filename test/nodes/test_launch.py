@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from graph import DEACTIVATE, Graph
-
 from cs3d_ros.msg import EnergyStamped, ExpressionStamped
+from graph import DEACTIVATE, Graph
 
 pytest.importorskip("launch_ros", reason="launch_ros comes with a ROS 2 installation only")
 if shutil.which("ros2") is None:
@@ -48,7 +47,10 @@ def test_replay_recognises_in_a_namespace_and_ends(graph: Graph, drawn_face: Pat
     expressions = graph.collect(ExpressionStamped, "/robot/fer/expression")
     energy = graph.collect(EnergyStamped, "/robot/fer/energy")
     launch = ros2_launch(
-        "replay.launch.py", f"bag:={drawn_face}", "model:=untrained", "device:=cpu",
+        "replay.launch.py",
+        f"bag:={drawn_face}",
+        "model:=untrained",
+        "device:=cpu",
         "namespace:=robot",
     )
     assert graph.spin_until(lambda: launch.poll() is not None)

@@ -18,7 +18,7 @@ def remap(topic: str) -> tuple[str, ...]:
 def test_plays_every_packet_as_recorded(graph: Graph):
     path = recording_path("evt3")
     received = graph.collect(EventPacketMsg, "/plain/events", EVENTS_QOS)
-    player = graph.start("player_node", *remap("/plain/events"), path=path)
+    player = graph.run("player_node", *remap("/plain/events"), path=path)
     assert graph.spin_until(lambda: not player.running, 30.0)
     graph.spin(0.5)
     assert player.popen.returncode == 0
@@ -38,9 +38,7 @@ def test_keeps_the_pace(graph: Graph):
     graph.node.create_subscription(
         EventPacketMsg, "/slow/events", lambda _: arrivals.append(time.monotonic()), EVENTS_QOS
     )
-    player = graph.start(
-        "player_node", *remap("/slow/events"), path=recording_path("evt3"), rate=0.5
-    )
+    player = graph.run("player_node", *remap("/slow/events"), path=recording_path("evt3"), rate=0.5)
     assert graph.spin_until(lambda: not player.running, 30.0)
     # The lower bound is the player's; the upper one leaves room for a busy machine.
     assert 2.3 < arrivals[-1] - arrivals[0] < 6.0
@@ -48,7 +46,7 @@ def test_keeps_the_pace(graph: Graph):
 
 def test_loops_until_stopped(graph: Graph):
     received = graph.collect(EventPacketMsg, "/loop/events", EVENTS_QOS)
-    player = graph.start(
+    player = graph.run(
         "player_node", *remap("/loop/events"), path=recording_path("evt3"), loop=True, rate=20.0
     )
     assert graph.spin_until(lambda: len(received) > 250, 30.0)
@@ -59,7 +57,7 @@ def test_loops_until_stopped(graph: Graph):
 
 def test_starts_paused_and_goes_on(graph: Graph):
     received = graph.collect(EventPacketMsg, "/paused/events", EVENTS_QOS)
-    player = graph.start(
+    player = graph.run(
         "player_node",
         *remap("/paused/events"),
         path=recording_path("evt3"),
@@ -76,7 +74,7 @@ def test_starts_paused_and_goes_on(graph: Graph):
 def test_publishes_the_clock_of_the_recording(graph: Graph):
     clock = graph.collect(Clock, "/clock")
     path = recording_path("evt3")
-    player = graph.start("player_node", *remap("/timed/events"), path=path, clock=True)
+    player = graph.run("player_node", *remap("/timed/events"), path=path, clock=True)
     graph.collect(EventPacketMsg, "/timed/events", EVENTS_QOS)
     assert graph.spin_until(lambda: not player.running, 30.0)
     with open_recording(path) as recording:
@@ -98,7 +96,7 @@ def test_publishes_the_clock_of_the_recording(graph: Graph):
     ],
 )
 def test_says_what_it_cannot_play(graph: Graph, parameters, reason):
-    player = graph.start("player_node", **parameters)
+    player = graph.run("player_node", **parameters)
     assert player.popen.wait(timeout=30.0) == 1
     assert reason in player.output
     assert "Traceback" not in player.output
@@ -106,7 +104,7 @@ def test_says_what_it_cannot_play(graph: Graph, parameters, reason):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ends_quickly_on_a_signal(graph: Graph, number):
-    player = graph.start(
+    player = graph.run(
         "player_node", path=recording_path("evt3"), loop=True, wait_for_subscriber_s=100.0
     )
     graph.spin_until(lambda: "playing" in player.output, 20.0)

@@ -1,0 +1,99 @@
+"""The node's own overhead, and its memory over time, on a looped replay over DDS.
+
+    python3 bench/node.py [--bag PATH] [--minutes M] [--hop-ms H] [--rate R] [--json]
+
+Overhead is the time from the arrival of the packet that completes a window to the publication of
+its expression, without the network. It is free of waiting for an earlier window only if the hop is
+longer than one inference; a shorter hop keeps the worker busy and is for watching the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cs3d_ros.msg import ExpressionStamped
+from cs3d_ros.nodes.demo import EMBEDDED
+from cs3d_ros.nodes.local_graph import LocalGraph
+
+_QUIET = ("--log-level", "error", "-r", "events:=/event_camera/events")
+_SAMPLES = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bag", type=Path, default=EMBEDDED)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--hop-ms", type=float, default=2000.0)
+    parser.add_argument("--rate", type=float, default=1.0, help="speed of the replay")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    result = measure(arguments)
+    print(json.dumps(result, indent=2) if arguments.json else as_text(result))
+
+
+def measure(arguments: argparse.Namespace) -> dict:
+    received: list[ExpressionStamped] = []
+    memory: list[dict] = []
+    with LocalGraph() as graph:
+        graph.node.create_subscription(ExpressionStamped, "/fer/expression", received.append, 100)
+        fer = graph.start(
+            "fer_node", *_QUIET, model="untrained", device="cpu", hop_ms=arguments.hop_ms
+        )
+        graph.bring_up("fer")
+        graph.start("player_node", *_QUIET, path=arguments.bag, loop=True, rate=arguments.rate)
+        started = time.monotonic()
+        for _ in range(_SAMPLES):
+            graph.spin(arguments.minutes * 60.0 / _SAMPLES)
+            if fer.poll() is not None:
+                raise SystemExit("the node has ended; its last words are above")
+            memory.append({"s": time.monotonic() - started, **usage(fer.pid)})
+    if not received:
+        raise SystemExit("no expression arrived; is the recording longer than a window?")
+    overhead = np.array([m.latency_ms - m.inference_ms for m in received])
+    return {
+        "bag": str(arguments.bag),
+        "hop_ms": arguments.hop_ms,
+        "rate": arguments.rate,
+        "expressions": len(received),
+        "inference_median_ms": float(np.median([m.inference_ms for m in received])),
+        "overhead_median_ms": float(np.median(overhead)),
+        "overhead_p99_ms": float(np.percentile(overhead, 99)),
+        "packets_lost": received[-1].packets_lost,
+        "memory": memory,
+    }
+
+
+def usage(pid: int) -> dict:
+    """Resident memory in MB, threads and open files of a process (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in status)
+    return {
+        "rss_mb": int(fields["VmRSS"].split()[0]) / 1024,
+        "threads": int(fields["Threads"]),
+        "files": len(list(Path(f"/proc/{pid}/fd").iterdir())),
+    }
+
+
+def as_text(result: dict) -> str:
+    lines = [
+        f"{result['expressions']} expressions, hop {result['hop_ms']:g} ms, rate "
+        f"{result['rate']:g}, {result['packets_lost']} packets lost",
+        f"inference {result['inference_median_ms']:.1f} ms; overhead median "
+        f"{result['overhead_median_ms']:.2f} ms, p99 {result['overhead_p99_ms']:.2f} ms",
+        "",
+        f"{'time':>8}{'memory':>12}{'threads':>9}{'files':>7}",
+    ]
+    for row in result["memory"]:
+        lines.append(
+            f"{row['s']:>6.0f} s{row['rss_mb']:>9.1f} MB{row['threads']:>9}{row['files']:>7}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Nodes of this package as processes on this machine: for the demonstration, benchmarks and tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rclpy
+from ament_index_python.packages import get_package_prefix
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+
+from cs3d_ros.errors import Cs3dError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
+    from typing_extensions import Self
+
+# Configuring imports torch and, the first time, compiles the kernels: minutes on a slow machine.
+PATIENCE_S = 180.0
+_APPEAR_S = 30.0
+_END_S = 5.0
+
+
+class GraphError(Cs3dError):
+    """A node did not appear or did not answer."""
+
+
+def isolate() -> None:
+    """Give this process and its children a graph of their own, on this machine only.
+
+    They neither hear nor disturb a robot. What the environment says already is kept.
+    """
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    # Humble knows the one variable, its successors the other.
+    if os.environ.get("ROS_DISTRO") == "humble":
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    else:
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+class LocalGraph:
+    """A context that starts nodes, talks to them through one of its own, and ends them all.
+
+    Attributes:
+        node: The node to subscribe and publish with.
+    """
+
+    def __init__(self) -> None:
+        """Prepare; the graph exists within the `with` block."""
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        """Join the graph."""
+        isolate()
+        rclpy.init(args=[])
+        self.node = rclpy.create_node(f"local_graph_{os.getpid()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process, by force if need be, and leave the graph."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(timeout=_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+
+    def start(
+        self,
+        executable: str,
+        *ros_arguments: str,
+        output: IO[bytes] | None = None,
+        env: dict[str, str] | None = None,
+        **parameters: object,
+    ) -> subprocess.Popen[bytes]:
+        """Start a node of this package as `ros2 run` does.
+
+        Args:
+            executable: Such as `fer_node`.
+            *ros_arguments: What follows `--ros-args`, such as `-r events:=/camera/events`.
+            output: Where the node's terminal output goes; None: to this terminal.
+            env: The environment of the process; None: that of this one.
+            **parameters: The node's parameters.
+        """
+        path = Path(get_package_prefix("cs3d_ros"), "lib", "cs3d_ros", executable)
+        command = [str(path), "--ros-args", *ros_arguments]
+        for name, value in parameters.items():
+            command += ["-p", f"{name}:={value}"]
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
+        self._processes.append(process)
+        return process
+
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
+        """Let messages in until the condition holds; False if it does not in time."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+        return True
+
+    def spin(self, seconds: float) -> None:
+        """Let messages in for a while."""
+        self.spin_until(lambda: False, seconds)
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """Call a service.
+
+        Raises:
+            GraphError: It did not appear, or did not answer.
+        """
+        client = self.node.create_client(kind, name)
+        try:
+            if not client.wait_for_service(_APPEAR_S):
+                raise GraphError(f"{name} did not appear within {_APPEAR_S:.0f} s")
+            future = client.call_async(request)
+            if not self.spin_until(future.done):
+                raise GraphError(f"{name} did not answer within {PATIENCE_S:.0f} s")
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def change_state(self, node: str, transition: int) -> bool:
+        """Ask a lifecycle node for a transition; False if it refuses.
+
+        Raises:
+            GraphError: The node does not answer.
+        """
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return bool(self.call(ChangeState, f"/{node}/change_state", request).success)
+
+    def bring_up(self, node: str) -> None:
+        """Configure and activate a lifecycle node.
+
+        Raises:
+            GraphError: It refuses, having logged the reason, or does not answer.
+        """
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            if not self.change_state(node, transition):
+                raise GraphError(f"/{node} could not be brought up; its reason is above")
