@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
-from recordings_data import recording_path
 
 from cs3d_ros.cli import main
+from recordings_data import recording_path
 
 FAST = ["--window-ms", "400", "--hop-ms", "400"]
 

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from recordings_data import recording_path
 
 from cs3d_ros.events.packets import EventPacket, PacketError
 from cs3d_ros.events.tensors import Roi, TensorError, bin_window
@@ -12,6 +11,7 @@ from cs3d_ros.events.windows import WindowError
 from cs3d_ros.network.checkpoint import untrained as untrained_network
 from cs3d_ros.recognizer import Recognizer
 from cs3d_ros.recordings import open_recording
+from recordings_data import recording_path
 
 CARD = untrained_network()[1]
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings_data import recording_path
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -16,6 +15,7 @@ from cs3d_ros.events.evt3 import Evt3Decoder, encode
 from cs3d_ros.events.packets import EventPacket, Events
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings import RecordingError, open_recording, raw, rosbag, write_recording
+from recordings_data import recording_path
 
 
 def fields(packet):

@@ -1,4 +1,4 @@
-"""Nodes of this package as processes on this machine: for the demonstration, benchmarks and tests."""
+"""The nodes as processes on this machine: for the demonstration, benchmarks and tests."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from fake_tools import FakeTools, wait_until
 
 from cs3d_ros.energy import EnergyMeter, PowerReading, PowerSourceError, open_source
+from fake_tools import FakeTools, wait_until
 
 
 class ScriptedSource:

@@ -1,9 +1,9 @@
 """A source is chosen for the readings that it gives."""
 
 import pytest
-from fake_tools import FakeTools
 
 from cs3d_ros.energy import PowerSourceError, open_source
+from fake_tools import FakeTools
 
 TEGRASTATS = """
 assert sys.argv[1:] == ["--interval", "20"]

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_tools import FakeTools, wait_until
 
 from cs3d_ros.energy import PowerSourceError
 from cs3d_ros.energy.tegrastats import Tegrastats
+from fake_tools import FakeTools, wait_until
 
 STEADY = """
 while True:

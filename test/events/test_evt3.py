@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from event_helpers import packet, rows
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings_data import recording_path
 
 from cs3d_ros.events import evt3
 from cs3d_ros.events.evt3 import Evt3Decoder
 from cs3d_ros.recordings import open_recording
+from event_helpers import packet, rows
+from recordings_data import recording_path
 
 WIDTH, HEIGHT = 40, 30
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from event_helpers import events, packet, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cs3d_ros.events import evt3
 from cs3d_ros.events.evt3 import Evt3Decoder, encode
 from cs3d_ros.events.packets import PacketError
+from event_helpers import events, packet, rows
 
 ordered_events = st.lists(
     st.tuples(

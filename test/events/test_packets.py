@@ -4,11 +4,11 @@ import array
 
 import numpy as np
 import pytest
-from event_helpers import packet
 
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.evt3 import Evt3Decoder
 from cs3d_ros.events.packets import EventPacket, Events, PacketError, Triggers, decoder_for
+from event_helpers import packet
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """Losses, late packets, restarts, loops and jumps of the clock."""
 
 import pytest
-from event_helpers import events, packet, rows
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings_data import recording_path
 
 from cs3d_ros.events.evt3 import encode
 from cs3d_ros.events.packets import EventPacket, PacketError
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings import open_recording
+from event_helpers import events, packet, rows
+from recordings_data import recording_path
 
 MS = 1_000_000
 SECOND = 1000 * MS

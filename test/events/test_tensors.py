@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from event_helpers import events
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from cs3d_ros.events import tensors
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.tensors import Roi, TensorError, bin_window, representations
 from cs3d_ros.events.windows import Window
+from event_helpers import events
 
 
 def reference(window, roi, bins, size):

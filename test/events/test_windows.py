@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from event_helpers import events, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.windows import JITTER_NS, SlidingWindows, WindowError
+from event_helpers import events, rows
 
 PLENTY = 1_000_000
 

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from recordings_data import recording_path
 
 

@@ -4,8 +4,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 from diagnostic_msgs.msg import DiagnosticArray
+
+from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 from fake_tools import FakeTools
 from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph
 

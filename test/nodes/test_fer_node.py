@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cs3d_ros.msg import ExpressionStamped
 from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket as EventPacketMsg
-from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph, Process
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from cs3d_ros.events.packets import EventPacket
+from cs3d_ros.msg import ExpressionStamped
 from cs3d_ros.network import checkpoint
 from cs3d_ros.nodes.conversions import EVENTS_QOS, packet_to_msg
 from cs3d_ros.recordings import open_recording
+from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph, Process
 
 EVENTS_TOPIC = "/fer_test/events"
 REMAP = ("-r", f"events:={EVENTS_TOPIC}")

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 from graph import DEACTIVATE, Graph
 

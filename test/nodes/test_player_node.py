@@ -3,12 +3,12 @@ import time
 
 import pytest
 from event_camera_msgs.msg import EventPacket as EventPacketMsg
-from graph import Graph
-from recordings_data import recording_path
 from rosgraph_msgs.msg import Clock
 
 from cs3d_ros.nodes.conversions import EVENTS_QOS, packet_from_msg, time_to_ns
 from cs3d_ros.recordings import open_recording
+from graph import Graph
+from recordings_data import recording_path
 
 
 def remap(topic: str) -> tuple[str, ...]:
