@@ -21,7 +21,8 @@ from cs3d_ros.nodes.demo import EMBEDDED
 from cs3d_ros.nodes.local_graph import LocalGraph
 
 _QUIET = ("--log-level", "error", "-r", "events:=/event_camera/events")
-_SAMPLES = 20
+_ROWS = 20
+_SAMPLE_PERIOD_S = 0.2
 
 
 def main() -> None:
@@ -47,11 +48,16 @@ def measure(arguments: argparse.Namespace) -> dict:
         graph.bring_up("fer")
         graph.start("player_node", *_QUIET, path=arguments.bag, loop=True, rate=arguments.rate)
         started = time.monotonic()
-        for _ in range(_SAMPLES):
-            graph.spin(arguments.minutes * 60.0 / _SAMPLES)
-            if fer.poll() is not None:
-                raise SystemExit("the node has ended; its last words are above")
-            memory.append({"s": time.monotonic() - started, **usage(fer.pid)})
+        for row in range(1, _ROWS + 1):
+            samples: list[dict] = []
+            while time.monotonic() - started < arguments.minutes * 60.0 * row / _ROWS:
+                graph.spin(_SAMPLE_PERIOD_S)
+                if fer.poll() is not None:
+                    raise SystemExit("the node has ended; its last words are above")
+                samples.append(usage(fer.pid))
+            lowest = {f"{key}_min": min(s[key] for s in samples) for key in samples[0]}
+            highest = {f"{key}_max": max(s[key] for s in samples) for key in samples[0]}
+            memory.append({"s": time.monotonic() - started, **lowest, **highest})
     if not received:
         raise SystemExit("no expression arrived; is the recording longer than a window?")
     overhead = np.array([m.latency_ms - m.inference_ms for m in received])
@@ -86,11 +92,12 @@ def as_text(result: dict) -> str:
         f"inference {result['inference_median_ms']:.1f} ms; overhead median "
         f"{result['overhead_median_ms']:.2f} ms, p99 {result['overhead_p99_ms']:.2f} ms",
         "",
-        f"{'time':>8}{'memory':>12}{'threads':>9}{'files':>7}",
+        f"{'time':>8}{'memory, lowest and highest':>28}{'threads':>9}{'files':>7}",
     ]
     for row in result["memory"]:
         lines.append(
-            f"{row['s']:>6.0f} s{row['rss_mb']:>9.1f} MB{row['threads']:>9}{row['files']:>7}"
+            f"{row['s']:>6.0f} s{row['rss_mb_min']:>16.1f}{row['rss_mb_max']:>9.1f} MB"
+            f"{row['threads_max']:>9}{row['files_max']:>7}"
         )
     return "\n".join(lines)
 

@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.model == "untrained":
         print("UNTRAINED network: random weights. The plumbing is real, the expressions are not.")
-    print(f"recording: {arguments.bag}", flush=True)
+    drawn = arguments.bag == EMBEDDED
+    print(f"recording: {'a drawn face, embedded' if drawn else arguments.bag}", flush=True)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:

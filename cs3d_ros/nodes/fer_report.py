@@ -86,8 +86,7 @@ class FerReport:
             "truncated_bytes": decoder.counters.truncated_bytes if decoder else 0,
             "internal_errors": self.internal_errors,
         }
-        # A decoder that was replaced counts from zero again.
-        new = {key: max(count - self._before.get(key, 0), 0) for key, count in counts.items()}
+        new = {key: count - self._before.get(key, 0) for key, count in counts.items()}
         self._before, self._before_ns = counts, now_ns
 
         last = self._last_packet
