@@ -7,9 +7,10 @@ from cs3d_ros.nodes import debug_image
 from cs3d_ros.recognizer import ReadyWindow, Recognition
 
 MS = 1_000_000
+ROI = Roi(20, 30, 100, 90)
 
 
-def draw(width=320, height=260, roi=Roi(20, 30, 100, 90), labels=("happy", "sad")) -> np.ndarray:
+def draw(width=320, height=260, roi=ROI, labels=("happy", "sad")) -> np.ndarray:
     events = Events(
         np.array([10 * MS, 490 * MS, 495 * MS, 500 * MS], np.int64),
         np.array([5, 200, 201, 202], np.uint16),
