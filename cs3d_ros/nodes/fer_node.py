@@ -83,9 +83,10 @@ PARAMETERS = (
 )
 
 _DIAGNOSTICS_PERIOD_S = 1.0
-# The worker looks at its stop flag this often; it has to end well within the two seconds that a
-# process has after SIGINT.
+# The worker looks at its stop flag this often.
 _WAIT_S = 0.2
+# A process has two seconds to end after SIGINT, and one inference may take longer than that.
+_END_S = 1.0
 
 
 class FerNode(ManagedNode):
@@ -165,15 +166,7 @@ class FerNode(ManagedNode):
 
     def deactivate(self) -> None:
         """Unsubscribe and stop the worker; the network stays loaded."""
-        self._stopping.set()
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
-        if self._queue is not None:
-            self._queue.close()
-        if self._worker is not None:
-            self._worker.join()
-            self._worker = None
+        self._stop_worker()
         self._recognizer = None
 
     def cleanup(self) -> None:
@@ -182,6 +175,26 @@ class FerNode(ManagedNode):
         if self._classifier is not None:
             self._classifier.close()
             self._classifier = None
+
+    def close(self) -> None:
+        """End; a worker in the middle of a long inference is left to the end of the process."""
+        if self._stop_worker(_END_S):
+            super().close()
+
+    def _stop_worker(self, timeout_s: float | None = None) -> bool:
+        """Cut the worker off its input and wait for its end; False if it has not ended in time."""
+        self._stopping.set()
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = None
+        if self._queue is not None:
+            self._queue.close()
+        if self._worker is not None:
+            self._worker.join(timeout_s)
+            if self._worker.is_alive():
+                return False
+            self._worker = None
+        return True
 
     def _make_recognizer(self, classifier: Classifier) -> Recognizer:
         roi = self.parameters["roi"]
@@ -229,6 +242,8 @@ class FerNode(ManagedNode):
         if newest is None:
             return
         recognition = self._recognizer.classify(newest)
+        if self._stopping.is_set():
+            return
         latency_ms = (time.monotonic_ns() - arrival_ns) * 1e-6
         self._expressions.publish(expression_msg(recognition, latency_ms))
         self._report.recognised(recognition, latency_ms)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -69,6 +71,12 @@ def run(module: str) -> None:
             node.destroy_node()
         if rclpy is not None and rclpy.ok():
             rclpy.shutdown()
+    if threading.active_count() > 1:
+        # A thread is still inside native code, such as an inference. Taking the interpreter and
+        # the libraries apart around it would be a wait or a crash.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     sys.exit(status)
 
 

@@ -55,6 +55,10 @@ class Graph(LocalGraph):
         with log.open("wb") as sink:
             return Process(self.start(executable, *ros_arguments, output=sink, **options), log)
 
+    def unused_name(self) -> str:
+        """A name that no node has had: a service that has just gone can still be discovered."""
+        return f"node_{len(self._processes)}"
+
     def state(self, node: str) -> str:
         answer = self.call(GetState, f"/{node}/get_state", GetState.Request())
         return answer.current_state.label

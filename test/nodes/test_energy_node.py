@@ -135,9 +135,10 @@ def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
     ],
 )
 def test_refuses_to_configure(graph: Graph, tools, bare, name, value, reason):
-    process = graph.run("energy_node", "-r", "__ns:=/bad", env=bare, **{name: value})
-    assert not graph.change_state("bad/fer_energy", CONFIGURE)
-    assert graph.state("bad/fer_energy") == "unconfigured"
+    name_space = graph.unused_name()
+    process = graph.run("energy_node", "-r", f"__ns:=/{name_space}", env=bare, **{name: value})
+    assert not graph.change_state(f"{name_space}/fer_energy", CONFIGURE)
+    assert graph.state(f"{name_space}/fer_energy") == "unconfigured"
     assert reason in process.output
     assert "Traceback" not in process.output
     process.end()
@@ -146,9 +147,10 @@ def test_refuses_to_configure(graph: Graph, tools, bare, name, value, reason):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_leaves_no_child_behind(graph: Graph, tools, bare, number):
     tools.install("tegrastats", STEADY)
-    process = graph.run("energy_node", "-r", "__ns:=/brief", env=bare)
-    assert graph.change_state("brief/fer_energy", CONFIGURE)
-    assert graph.change_state("brief/fer_energy", ACTIVATE)
+    name_space = graph.unused_name()
+    process = graph.run("energy_node", "-r", f"__ns:=/{name_space}", env=bare)
+    assert graph.change_state(f"{name_space}/fer_energy", CONFIGURE)
+    assert graph.change_state(f"{name_space}/fer_energy", ACTIVATE)
     assert len(tools.living()) == 1
     assert process.end(number) < 2.0
     assert tools.living() == []

@@ -40,7 +40,7 @@ class Fer:
     def play(self, packets: Iterable[EventPacket], pace_s: float = 0.002) -> None:
         for packet in packets:
             self.publisher.publish(packet_to_msg(packet))
-            self.graph.spin(pace_s)
+            time.sleep(pace_s)
 
     def count(self, key: str) -> int:
         """The newest value of a counter on /diagnostics."""
@@ -147,8 +147,9 @@ class TestRefusesToConfigure:
         ],
     )
     def test_a_bad_value_at_the_start(self, graph, name, value, reason):
-        process = graph.run("fer_node", "-r", "__node:=misconfigured", **{name: value})
-        assert not graph.change_state("misconfigured", CONFIGURE)
+        node = graph.unused_name()
+        process = graph.run("fer_node", "-r", f"__node:={node}", **{name: value})
+        assert not graph.change_state(node, CONFIGURE)
         assert reason in process.output
         assert "Traceback" not in process.output
         process.end()
@@ -288,7 +289,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("after_s", [0.1, 0.5, 1.5])
     def test_while_starting(self, graph: Graph, number, after_s):
-        process = graph.run("fer_node", "-r", "__node:=starting")
+        process = graph.run("fer_node", "-r", f"__node:={graph.unused_name()}")
         time.sleep(after_s)
         assert process.end(number) < 2.0
         assert "Traceback" not in process.output
@@ -296,8 +297,9 @@ class TestSignals:
     def test_while_configuring(self, graph: Graph, number):
         from lifecycle_msgs.srv import ChangeState
 
-        process = graph.run("fer_node", "-r", "__node:=configuring", model="untrained")
-        client = graph.node.create_client(ChangeState, "/configuring/change_state")
+        node = graph.unused_name()
+        process = graph.run("fer_node", "-r", f"__node:={node}", model="untrained")
+        client = graph.node.create_client(ChangeState, f"/{node}/change_state")
         assert client.wait_for_service(30.0)
         request = ChangeState.Request()
         request.transition.id = CONFIGURE
@@ -307,12 +309,12 @@ class TestSignals:
         assert "Traceback" not in process.output
 
     def test_while_active(self, graph: Graph, packets, number):
-        process = graph.run(
-            "fer_node", "-r", "__node:=busy", "-r", "events:=/busy/events", model="untrained"
-        )
-        assert graph.change_state("busy", CONFIGURE)
-        assert graph.change_state("busy", ACTIVATE)
-        publisher = graph.node.create_publisher(EventPacketMsg, "/busy/events", EVENTS_QOS)
+        node = graph.unused_name()
+        topic = f"/{node}/events"
+        remaps = ("-r", f"__node:={node}", "-r", f"events:={topic}")
+        process = graph.run("fer_node", *remaps, model="untrained")
+        graph.bring_up(node)
+        publisher = graph.node.create_publisher(EventPacketMsg, topic, EVENTS_QOS)
         assert graph.spin_until(lambda: publisher.get_subscription_count() == 1)
         for packet in packets:
             publisher.publish(packet_to_msg(packet))
