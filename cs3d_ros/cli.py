@@ -141,7 +141,10 @@ def _recognize(arguments: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     if skipped:
-        raise Cs3dError(f"{skipped} packets could not be decoded; the last: {last_error}")
+        reason = f"{skipped} packets could not be decoded; the last: {last_error}"
+        if not recognised:
+            raise Cs3dError(reason)
+        print(f"cs3d: {reason}", file=sys.stderr)
     if not recognised:
         raise Cs3dError(
             f"{arguments.path} holds no whole window of "

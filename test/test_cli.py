@@ -1,10 +1,13 @@
+import dataclasses
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from cs3d_ros.cli import main
+from cs3d_ros.recordings import open_recording, write_recording
 from recordings_data import recording_path
 
 FAST = ["--window-ms", "400", "--hop-ms", "400"]
@@ -72,6 +75,19 @@ def test_bad_input_is_one_line_and_status_1(capsys, drawn_face, arguments, reaso
     assert "Traceback" not in err
 
 
+def test_a_bad_packet_among_good_ones_is_a_remark(capsys, drawn_face, tmp_path):
+    with open_recording(drawn_face) as recording:
+        rows = [row for _, row in zip(range(200), recording, strict=False)]
+    log_ns, packet = rows[100]
+    rows[100] = (log_ns, dataclasses.replace(packet, encoding="evt99"))
+    write_recording(tmp_path / "bag", rows)
+    assert main(["recognize", str(tmp_path / "bag"), "--checkpoint", "untrained"]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 3
+    assert "1 packets could not be decoded" in captured.err
+    assert "evt99" in captured.err
+
+
 @pytest.mark.parametrize("arguments", [[], ["recognize"], ["recognize", "x", "--roi", "1,2"]])
 def test_wrong_usage_is_status_2(capsys, arguments):
     with pytest.raises(SystemExit) as error:
@@ -93,7 +109,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(drawn_face):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**__import__("os").environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     process.stdout.readline()
     process.stdout.close()
