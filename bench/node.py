@@ -45,7 +45,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         fer = graph.start(
             "fer_node", *_QUIET, model="untrained", device="cpu", hop_ms=arguments.hop_ms
         )
-        graph.bring_up("fer")
+        graph.bring_up("fer", fer)
         graph.start("player_node", *_QUIET, path=arguments.bag, loop=True, rate=arguments.rate)
         started = time.monotonic()
         for row in range(1, _ROWS + 1):

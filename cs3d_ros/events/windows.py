@@ -75,7 +75,7 @@ class SlidingWindows:
         events_dropped: Events dropped for `max_events` before all their windows were complete.
         events_late: Events that came after a window which they belong to was complete, or that
             precede the first.
-        windows_skipped: Windows without events that were not handed out.
+        empty_windows_skipped: Windows without events that were not handed out.
     """
 
     def __init__(self, duration_ns: int, hop_ns: int, max_events: int) -> None:
@@ -96,7 +96,7 @@ class SlidingWindows:
         self.max_events = max_events
         self.events_dropped = 0
         self.events_late = 0
-        self.windows_skipped = 0
+        self.empty_windows_skipped = 0
         self._chunks: deque[_Chunk] = deque()
         self._buffered = 0
         self._start_ns: int | None = None
@@ -136,7 +136,7 @@ class SlidingWindows:
             window = self._window(self._start_ns)
             if window.event_count == 0 and window.end_ns < self._recent(now_ns):
                 hops = self._hops_without_events(self._start_ns, now_ns)
-                self.windows_skipped += hops
+                self.empty_windows_skipped += hops
             else:
                 windows.append(window)
                 hops = 1

@@ -71,7 +71,8 @@ def load(
         DeviceError: If there is no such device or it does not take the network.
     """
     target = resolve_device(device)
-    path = Path(path)
+    # A launch argument such as model:=~/cs3d.safetensors reaches us as it is written.
+    path = Path(path).expanduser()
     with _errors_named(path):
         _check_container(path)
         with safe_open(path, framework="pt") as file:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["UNTRAINED", "Classifier", "resolve_device"]
 
+# Before anything sets it; setting it holds for the whole process.
+_ALL_THREADS = torch.get_num_threads()
+
 UNTRAINED = "untrained"
 """The word that asks for random weights in place of a checkpoint's path."""
 
@@ -50,8 +53,7 @@ class Classifier:
             raise NetworkError(f"{threads} threads asked for; give 1 or more, or 0 for torch's own")
         self.card = card
         self.device = resolve_device(device)
-        if threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads or _ALL_THREADS)
         move(network.eval(), self.device)
         if self.device.type == "cpu":
             network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -83,14 +83,17 @@ class _Demo:
                 arrives.
         """
         graph = self._graph
-        graph.start("fer_node", *_QUIET, model=arguments.model, device=arguments.device)
-        graph.start("energy_node", *_QUIET, rate_hz=2.0)
-        for node in ("fer", "fer_energy"):
-            graph.bring_up(node)
+        fer = graph.start("fer_node", *_QUIET, model=arguments.model, device=arguments.device)
+        energy = graph.start("energy_node", *_QUIET, rate_hz=2.0)
+        graph.bring_up("fer", fer)
+        graph.bring_up("fer_energy", energy)
         print("fer and fer_energy are active\n")
         print("window end   expression   conf.    events   inference   latency", flush=True)
         player = graph.start("player_node", *_QUIET, path=arguments.bag)
-        graph.spin_until(lambda: player.poll() is not None, timeout_s=float("inf"))
+        ends = (player, fer)
+        graph.spin_until(lambda: any(p.poll() is not None for p in ends), timeout_s=float("inf"))
+        if fer.poll() is not None:
+            raise DemoError(f"fer has ended, status {fer.returncode}; the reason is above")
         if player.returncode != 0:
             raise DemoError("the recording could not be played; the reason is above")
         graph.spin(_GRACE_S)

@@ -149,6 +149,8 @@ class EnergyNode(ManagedNode):
             level, message = DiagnosticStatus.OK, f"power from {self._meter.source.name}"
             if snapshot.state == "lost":
                 level, message = DiagnosticStatus.WARN, f"power source lost: {snapshot.error}"
+            elif snapshot.state == "stopped":
+                level, message = DiagnosticStatus.WARN, "sampling has stopped; see the log"
             values |= {
                 "source": self._meter.source.name,
                 "scope": self._meter.source.scope,

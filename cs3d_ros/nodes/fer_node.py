@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from event_camera_msgs.msg import EventPacket as EventPacketMsg
 from rclpy.clock import Clock, ClockType
@@ -39,6 +38,7 @@ from cs3d_ros.recognizer import (
 )
 
 if TYPE_CHECKING:
+    from cs3d_ros.events.packets import EventPacket
     from cs3d_ros.network.classifier import Classifier
 
 PARAMETERS = (
@@ -107,7 +107,7 @@ class FerNode(ManagedNode):
         self._worker: threading.Thread | None = None
         self._stopping = threading.Event()
         self._subscription: Subscription | None = None
-        self._bridge = CvBridge()
+        self._bridge: Any = None
         self._expressions = self.create_lifecycle_publisher(
             ExpressionStamped, "~/expression", QoSProfile(depth=10)
         )
@@ -152,9 +152,6 @@ class FerNode(ManagedNode):
         self._recognizer = self._make_recognizer(self._classifier)
         self._queue = PacketQueue(self.parameters["queue_bytes"])
         self._report = FerReport()
-        self._stopping.clear()
-        self._worker = threading.Thread(target=self._work, name="fer worker", daemon=True)
-        self._worker.start()
         self._subscription = self.create_subscription(
             EventPacketMsg,
             "events",
@@ -162,12 +159,21 @@ class FerNode(ManagedNode):
             EVENTS_QOS,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._stopping.clear()
+        self._worker = threading.Thread(
+            target=self._work,
+            args=(self._recognizer, self._queue),
+            name="fer worker",
+            daemon=True,
+        )
+        self._worker.start()
         self.get_logger().info(f"listening to {self._subscription.topic_name}")
 
     def deactivate(self) -> None:
         """Unsubscribe and stop the worker; the network stays loaded."""
         self._stop_worker()
         self._recognizer = None
+        self._queue = None
 
     def cleanup(self) -> None:
         """Free the network and its memory on the GPU."""
@@ -215,33 +221,34 @@ class FerNode(ManagedNode):
         assert self._queue is not None
         self._queue.put(Arrival(packet_from_msg(msg), time.monotonic_ns()))
 
-    def _work(self) -> None:
+    def _work(self, recognizer: Recognizer, queue: PacketQueue) -> None:
         while not self._stopping.is_set():
             try:
-                self._work_once()
+                self._work_once(recognizer, queue)
+            except Cs3dError as error:
+                self._report.window_failed(str(error))
+                self.get_logger().error(f"no result: {error}", throttle_duration_sec=5.0)
             except Exception:
                 self._report.internal_errors += 1
                 self.get_logger().error(
                     f"error in the worker:\n{traceback.format_exc()}", throttle_duration_sec=5.0
                 )
 
-    def _work_once(self) -> None:
+    def _work_once(self, recognizer: Recognizer, queue: PacketQueue) -> None:
         """Decode all that waits and recognise the newest window that it completes."""
-        assert self._queue is not None
-        assert self._recognizer is not None
         newest: ReadyWindow | None = None
         arrival_ns = 0
-        for arrival in self._queue.take_all(_WAIT_S):
+        for arrival in queue.take_all(_WAIT_S):
             if self._stopping.is_set():
                 return
-            ready = self._push(self._recognizer, arrival)
+            ready = self._push(recognizer, arrival.packet)
             if ready:
                 self._report.windows += len(ready)
                 self._report.windows_skipped += len(ready) - (newest is None)
                 newest, arrival_ns = ready[-1], arrival.arrival_ns
         if newest is None:
             return
-        recognition = self._recognizer.classify(newest)
+        recognition = recognizer.classify(newest)
         if self._stopping.is_set():
             return
         latency_ms = (time.monotonic_ns() - arrival_ns) * 1e-6
@@ -250,8 +257,7 @@ class FerNode(ManagedNode):
         if self._images.get_subscription_count() > 0:
             self._publish_image(newest, recognition)
 
-    def _push(self, recognizer: Recognizer, arrival: Arrival) -> list[ReadyWindow]:
-        packet = arrival.packet
+    def _push(self, recognizer: Recognizer, packet: EventPacket) -> list[ReadyWindow]:
         epoch = recognizer.stream.epoch
         try:
             ready = recognizer.push(packet)
@@ -259,7 +265,7 @@ class FerNode(ManagedNode):
             self._report.bad_packet(str(error))
             self.get_logger().warning(f"packet skipped: {error}", throttle_duration_sec=5.0)
             return []
-        self._report.packet(packet, arrival.arrival_ns)
+        self._report.packet(packet)
         if recognizer.stream.epoch != epoch and self._report.packets > 1:
             self.get_logger().warning(
                 f"the stream starts over at packet {packet.seq}: time or sequence went back, or "
@@ -269,6 +275,11 @@ class FerNode(ManagedNode):
         return ready
 
     def _publish_image(self, ready: ReadyWindow, recognition: Recognition) -> None:
+        if self._bridge is None:
+            # A cv_bridge that does not fit the installed NumPy costs the picture, not the node.
+            from cv_bridge import CvBridge
+
+            self._bridge = CvBridge()
         msg = self._bridge.cv2_to_imgmsg(debug_image.draw(ready, recognition), encoding="bgr8")
         msg.header = expression_msg(recognition, 0.0).header
         self._images.publish(msg)

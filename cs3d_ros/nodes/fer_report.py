@@ -29,26 +29,30 @@ class FerReport:
     internal_errors: int = 0
     windows: int = 0
     windows_skipped: int = 0
+    windows_failed: int = 0
     recognitions: int = 0
     frame_id: str = ""
     _last_error: str = ""
     _last_packet: EventPacket | None = None
-    _last_arrival_ns: int = field(default_factory=time.monotonic_ns)
     _inference_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _before: dict[str, int] = field(default_factory=dict)
     _before_ns: int = field(default_factory=time.monotonic_ns)
 
-    def packet(self, packet: EventPacket, arrival_ns: int) -> None:
+    def packet(self, packet: EventPacket) -> None:
         """A packet was decoded."""
         self.packets += 1
         self.frame_id = packet.frame_id
         self._last_packet = packet
-        self._last_arrival_ns = arrival_ns
 
     def bad_packet(self, error: str) -> None:
         """A packet was skipped."""
         self.bad_packets += 1
+        self._last_error = error
+
+    def window_failed(self, error: str) -> None:
+        """The network could not answer."""
+        self.windows_failed += 1
         self._last_error = error
 
     def recognised(self, recognition: Recognition, latency_ms: float) -> None:
@@ -70,6 +74,7 @@ class FerReport:
         seconds = max((now_ns - self._before_ns) * 1e-9, 1e-9)
         decoder = stream.decoder
         counts = {
+            "packets_received": queue.packets_in,
             "packets": self.packets,
             "events": decoder.counters.events if decoder else 0,
             "bad_packets": self.bad_packets,
@@ -79,6 +84,7 @@ class FerReport:
             "events_dropped": windows.events_dropped,
             "windows": self.windows,
             "windows_skipped": self.windows_skipped,
+            "windows_failed": self.windows_failed,
             "recognitions": self.recognitions,
             "resets": stream.counters.resets,
             "reserved_words": decoder.counters.reserved_words if decoder else 0,
@@ -95,7 +101,7 @@ class FerReport:
             "device": str(recognizer.classifier.device),
             "encoding": last.encoding if last else "",
             "sensor": f"{last.width}x{last.height}" if last else "",
-            "packets_per_s": new["packets"] / seconds,
+            "packets_per_s": new["packets_received"] / seconds,
             "events_per_s": new["events"] / seconds,
             "recognitions_per_s": new["recognitions"] / seconds,
             "inference_ms": _median(self._inference_ms),
@@ -104,11 +110,13 @@ class FerReport:
             "last_error": self._last_error,
             **counts,
         }
-        return self._warnings(new, topic, publishers, now_ns), values
+        silence_s = (now_ns - queue.last_arrival_ns) * 1e-9
+        return self._warnings(new, topic, publishers, silence_s), values
 
-    def _warnings(self, new: dict[str, int], topic: str, publishers: int, now_ns: int) -> list[str]:
+    def _warnings(
+        self, new: dict[str, int], topic: str, publishers: int, silence_s: float
+    ) -> list[str]:
         warnings = []
-        silence_s = (now_ns - self._last_arrival_ns) * 1e-9
         if new["bad_packets"]:
             warnings.append(f"{new['bad_packets']} packets skipped: {self._last_error}")
         elif publishers == 0:
@@ -122,6 +130,7 @@ class FerReport:
             "packets_dropped": "packets dropped, because decoding does not keep up",
             "events_dropped": "events dropped, because max_events is reached",
             "windows_skipped": "windows skipped, because the network is slower than the hop",
+            "windows_failed": "windows without a result; see last_error",
             "internal_errors": "internal errors; see the log",
         }
         warnings += [f"{new[key]} {text}" for key, text in sentences.items() if new[key]]

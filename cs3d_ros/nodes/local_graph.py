@@ -34,14 +34,15 @@ class GraphError(Cs3dError):
 def isolate() -> None:
     """Give this process and its children a graph of their own, on this machine only.
 
-    They neither hear nor disturb a robot. What the environment says already is kept.
+    Whatever domain the environment names is that of a robot, which they must neither hear nor
+    disturb. CS3D_DOMAIN_ID chooses the domain; by default it follows from the process.
     """
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    os.environ["ROS_DOMAIN_ID"] = os.environ.get("CS3D_DOMAIN_ID") or str(1 + os.getpid() % 100)
     # Humble knows the one variable, its successors the other.
     if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
     else:
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 class LocalGraph:
@@ -113,39 +114,51 @@ class LocalGraph:
         """Let messages in for a while."""
         self.spin_until(lambda: False, seconds)
 
-    def call(self, kind: Any, name: str, request: Any) -> Any:
-        """Call a service.
+    def call(
+        self, kind: Any, name: str, request: Any, process: subprocess.Popen[bytes] | None = None
+    ) -> Any:
+        """Call a service; `process`, if given, is the one that has it.
 
         Raises:
-            GraphError: It did not appear, or did not answer.
+            GraphError: It did not appear, did not answer, or its process has ended.
         """
+
+        def wait(condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
+            def ended() -> bool:
+                return process is not None and process.poll() is not None
+
+            if not self.spin_until(lambda: condition() or ended(), timeout_s):
+                raise GraphError(f"{name} did not {failure} within {timeout_s:.0f} s")
+            if process is not None and ended() and not condition():
+                raise GraphError(f"the process of {name} has ended, status {process.returncode}")
+
         client = self.node.create_client(kind, name)
         try:
-            if not client.wait_for_service(_APPEAR_S):
-                raise GraphError(f"{name} did not appear within {_APPEAR_S:.0f} s")
+            wait(client.service_is_ready, _APPEAR_S, "appear")
             future = client.call_async(request)
-            if not self.spin_until(future.done):
-                raise GraphError(f"{name} did not answer within {PATIENCE_S:.0f} s")
+            wait(future.done, PATIENCE_S, "answer")
             return future.result()
         finally:
             self.node.destroy_client(client)
 
-    def change_state(self, node: str, transition: int) -> bool:
+    def change_state(
+        self, node: str, transition: int, process: subprocess.Popen[bytes] | None = None
+    ) -> bool:
         """Ask a lifecycle node for a transition; False if it refuses.
 
         Raises:
-            GraphError: The node does not answer.
+            GraphError: As `call`.
         """
         request = ChangeState.Request()
         request.transition.id = transition
-        return bool(self.call(ChangeState, f"/{node}/change_state", request).success)
+        return bool(self.call(ChangeState, f"/{node}/change_state", request, process).success)
 
-    def bring_up(self, node: str) -> None:
+    def bring_up(self, node: str, process: subprocess.Popen[bytes] | None = None) -> None:
         """Configure and activate a lifecycle node.
 
         Raises:
             GraphError: It refuses, having logged the reason, or does not answer.
         """
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-            if not self.change_state(node, transition):
+            if not self.change_state(node, transition, process):
                 raise GraphError(f"/{node} could not be brought up; its reason is above")

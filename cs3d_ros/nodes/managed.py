@@ -23,7 +23,7 @@ class ManagedNode(LifecycleNode):
 
     A derived class overrides `configure`, `activate`, `deactivate` and `cleanup`, each of which
     may raise `Cs3dError` with a message for the user. `cleanup` has to cope with a `configure`
-    that stopped half way.
+    that stopped half way, and `deactivate` with such an `activate`.
 
     Attributes:
         parameters: The declared parameters, read as `self.parameters["name"]`.
@@ -71,6 +71,7 @@ class ManagedNode(LifecycleNode):
         """Lifecycle callback; see `activate`."""
         result = super().on_activate(state)
         if result != TransitionCallbackReturn.SUCCESS or not self._run("activate", self.activate):
+            self._run("deactivate", self.deactivate)
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self._active = True
@@ -89,8 +90,10 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle callback: as `close`."""
-        self.close()
+        """Lifecycle callback: stop and free everything."""
+        if self._active:
+            self._run("deactivate", self.deactivate)
+        self._run("clean up", self.cleanup)
         self._active = self._configured = False
         return TransitionCallbackReturn.SUCCESS
 
@@ -106,7 +109,10 @@ class ManagedNode(LifecycleNode):
         return False
 
     def _guard_change_state(self) -> None:
-        service = self._service_change_state
+        # Not public; where rclpy calls it otherwise, the node works without the guard.
+        service = getattr(self, "_service_change_state", None)
+        if service is None:
+            return
         change_state = service.callback
 
         def guarded(request: Any, response: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ class PacketQueue:
 
     Attributes:
         packets_in: Packets put in.
+        last_arrival_ns: When the last one came, or the queue was made, by `time.monotonic_ns`.
         packets_dropped: Packets dropped because the worker did not keep up.
     """
 
@@ -41,6 +43,7 @@ class PacketQueue:
         self._ready = threading.Condition()
         self._closed = False
         self.packets_in = 0
+        self.last_arrival_ns = time.monotonic_ns()
         self.packets_dropped = 0
 
     @property
@@ -53,6 +56,7 @@ class PacketQueue:
         size = len(arrival.packet.payload) + OVERHEAD_BYTES
         with self._ready:
             self.packets_in += 1
+            self.last_arrival_ns = arrival.arrival_ns
             self._items.append((arrival, size))
             self._bytes += size
             while self._bytes > self._max_bytes and len(self._items) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 
 from event_camera_msgs.msg import EventPacket as EventPacketMsg
 from rclpy.node import Node
@@ -34,6 +35,7 @@ PARAMETERS = (
 
 _CLOCK_PERIOD_S = 0.01
 _IDLE_PERIOD_S = 0.05
+_BETWEEN_LOOPS_S = 0.01
 _LONGEST_STEP_NS = 10_000_000_000
 
 
@@ -45,7 +47,8 @@ class PlayerNode(Node):
     no stamp, or the stamps jump, the log times fill in.
 
     Attributes:
-        done: The recording has ended and does not loop, or cannot be read.
+        done: The recording has ended and does not loop, or cannot be played.
+        failed: It could not be played to its end.
     """
 
     def __init__(self) -> None:
@@ -60,7 +63,7 @@ class PlayerNode(Node):
             raise Cs3dError(reason)
         if not self.parameters["path"]:
             raise Cs3dError("no recording given; set the parameter path")
-        self.done = False
+        self.done = self.failed = False
         self._stopping = threading.Event()
         self._events = self.create_publisher(EventPacketMsg, "events", EVENTS_QOS)
         self._clock_publisher = (
@@ -86,30 +89,53 @@ class PlayerNode(Node):
     def _play(self) -> None:
         try:
             self._wait_for_subscriber()
-            while self._play_once() and self.parameters["loop"]:
-                pass
+            while not self._stopping.is_set():
+                self._play_once()
+                # Also keeps a loop over a recording of one moment from turning at full speed.
+                if not self.parameters["loop"] or self._stopping.wait(_BETWEEN_LOOPS_S):
+                    break
         except Cs3dError as error:
             self.get_logger().error(str(error))
-        self.done = True
+            self.failed = True
+        except Exception:
+            self.get_logger().error(f"cannot play:\n{traceback.format_exc()}")
+            self.failed = True
+        finally:
+            self.done = True
 
     def _wait_for_subscriber(self) -> None:
-        deadline = time.monotonic() + self.parameters["wait_for_subscriber_s"]
+        patience_s = self.parameters["wait_for_subscriber_s"]
+        deadline = time.monotonic() + patience_s
         while self._events.get_subscription_count() == 0:
-            if time.monotonic() > deadline or self._stopping.wait(_IDLE_PERIOD_S):
+            self.get_logger().info(
+                f"waiting for a subscriber of {self._events.topic_name}",
+                throttle_duration_sec=10.0,
+            )
+            if time.monotonic() > deadline:
+                self.get_logger().warning(
+                    f"nobody has subscribed within {patience_s:g} s; playing all the same"
+                )
+                return
+            if self._stopping.wait(_IDLE_PERIOD_S):
                 return
 
-    def _play_once(self) -> bool:
-        """Play from beginning to end; False if stopped before."""
+    def _play_once(self) -> None:
+        """Play from beginning to end, or until stopped.
+
+        Raises:
+            Cs3dError: The recording has no packets, or breaks off.
+        """
         pace = _Pace(self.parameters["rate"])
         packets = 0
         with self._open() as recording:
             for log_ns, packet in recording:
                 if not self._wait_until(pace, pace.moment_ns(log_ns, packet.stamp_ns)):
-                    return False
+                    return
                 self._events.publish(packet_to_msg(packet))
                 packets += 1
+        if packets == 0:
+            raise Cs3dError(f"{self.parameters['path']} has no packets")
         self.get_logger().info(f"played {packets} packets")
-        return True
 
     def _wait_until(self, pace: _Pace, moment_ns: int) -> bool:
         """Wait for a moment of the recording, minding pauses; False if stopped meanwhile."""

@@ -25,10 +25,14 @@ class _Stop(BaseException):
     """
 
 
+# Python swallows what is raised inside a destructor. Then the loop below sees the event instead.
+_stopped = threading.Event()
+
+
 def _stop(signum: int, frame: object) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise _Stop
+    if not _stopped.is_set():
+        _stopped.set()
+        raise _Stop
 
 
 def run(module: str) -> None:
@@ -39,10 +43,11 @@ def run(module: str) -> None:
 
     Args:
         module: Name of a module with a function `create() -> Node`. The node may have a property
-            `done` (it has finished its work) and a method `close()` (release everything).
+            `done` (it has finished its work), an attribute `failed` (not to its end) and a method
+            `close()` (release everything).
 
     Raises:
-        SystemExit: Always at the end; status 1 if the node could not be made.
+        SystemExit: Always at the end; status 1 if the node could not be made or has failed.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
@@ -60,11 +65,11 @@ def run(module: str) -> None:
             status = 1
         else:
             _spin(rclpy, node)
+            status = int(getattr(node, "failed", False))
     except _Stop:
         pass
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        _stopped.set()
         if node is not None:
             if hasattr(node, "close"):
                 node.close()
@@ -83,7 +88,7 @@ def run(module: str) -> None:
 def _spin(rclpy: Any, node: Any) -> None:
     executor = importlib.import_module("rclpy.executors").SingleThreadedExecutor()
     executor.add_node(node)
-    while not getattr(node, "done", False):
+    while not (_stopped.is_set() or getattr(node, "done", False)):
         try:
             executor.spin_once(timeout_sec=_POLL_S)
         except Exception as error:

@@ -24,7 +24,8 @@ def open_recording(path: str | Path, topic: str | None = None) -> Recording:
         RecordingError: There is no such file, it cannot be read, it has no event packets, or it has
             several topics of them and none was chosen.
     """
-    path = Path(path)
+    # A launch argument such as bag:=~/bags/one reaches us as it is written.
+    path = Path(path).expanduser()
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
     if path.is_dir() or path.suffix in (".mcap", ".db3"):

@@ -64,7 +64,7 @@ def test_windows_agree_with_brute_force(chunks, duration_ns, data):
     assert all(w.end_ns - w.start_ns == duration_ns for w in found)
     # What is missing had no events, and is counted.
     assert all(not expected[s] for s in set(expected) - set(starts))
-    assert len(expected) - len(found) == windows.windows_skipped
+    assert len(expected) - len(found) == windows.empty_windows_skipped
     assert windows.events_late == sum(t < (first_ns or 0) for t in everything)
 
 
@@ -96,7 +96,7 @@ def test_windows_come_without_events_too():
     assert windows.push(Events.empty(), 70_000) == []
     found = [spans(windows.push(Events.empty(), now)) for now in (190_000, 240_000, 290_000)]
     assert found == [[(70_000, 170_000, 0)], [(120_000, 220_000, 0)], [(170_000, 270_000, 0)]]
-    assert windows.windows_skipped == 0
+    assert windows.empty_windows_skipped == 0
 
 
 def test_the_first_window_begins_with_the_first_event():
@@ -132,7 +132,7 @@ def test_hours_of_silence_are_skipped_on_the_grid():
     assert len(with_event) == 4
     assert all((w.start_ns - 100) % 250_000 == 0 for w in found + later)
     total = (5 * hour_ns + 2_000_000 - JITTER_NS - 1_000_100) // 250_000 + 1
-    assert windows.windows_skipped + len(found) + len(later) == total
+    assert windows.empty_windows_skipped + len(found) + len(later) == total
 
 
 def test_silence_inside_one_chunk_is_skipped_too():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
 
 from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 from fake_tools import FakeTools
@@ -142,6 +143,22 @@ def test_refuses_to_configure(graph: Graph, tools, bare, name, value, reason):
     assert reason in process.output
     assert "Traceback" not in process.output
     process.end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_leaves_no_child_behind_while_it_probes(graph: Graph, tools, bare, number):
+    tools.install("tegrastats", "time.sleep(600)")
+    name_space = graph.unused_name()
+    process = graph.run("energy_node", "-r", f"__ns:=/{name_space}", env=bare)
+    client = graph.node.create_client(ChangeState, f"/{name_space}/fer_energy/change_state")
+    assert client.wait_for_service(30.0)
+    request = ChangeState.Request()
+    request.transition.id = CONFIGURE
+    client.call_async(request)
+    assert graph.spin_until(lambda: len(tools.living()) == 1, 20.0)
+    assert process.end(number) < 2.0
+    assert tools.living() == []
+    assert "Traceback" not in process.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -119,6 +119,7 @@ class TestRefusesToConfigure:
             ({"model": "untrained", "device": "cuda:99"}, "cuda:99"),
             ({"model": "untrained", "device": "toaster"}, "toaster"),
             ({"model": "untrained", "device": "cpu", "roi": [1, 2, 3]}, "roi"),
+            ({"model": "untrained", "device": "cpu", "roi": [0, 0, -5, 10]}, "-5x10"),
         ],
     )
     def test_with_a_reason(self, graph, unconfigured, tmp_path, parameters, reason):
@@ -281,6 +282,26 @@ class TestActive:
         assert fer.graph.change_state("fer", ACTIVATE)
         assert fer.graph.spin_until(lambda: fer.publisher.get_subscription_count() == 1)
         assert fer.recognises()
+
+
+def test_a_failed_activation_leaves_nothing_running(graph: Graph):
+    node = graph.unused_name()
+    override = f"qos_overrides./{node}/events.subscription.reliability:=nonsense"
+    process = graph.run(
+        "fer_node",
+        *("-r", f"__node:={node}", "-r", f"events:=/{node}/events", "-p", override),
+        model="untrained",
+    )
+    assert graph.change_state(node, CONFIGURE)
+    assert not graph.change_state(node, ACTIVATE)
+    tasks = Path(f"/proc/{process.popen.pid}/task")
+    threads = len(list(tasks.iterdir()))
+    for _ in range(3):
+        assert not graph.change_state(node, ACTIVATE)
+    assert graph.state(node) == "inactive"
+    assert len(list(tasks.iterdir())) == threads
+    assert "cannot activate" in process.output
+    assert process.end() < 2.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

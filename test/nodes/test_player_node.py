@@ -6,7 +6,7 @@ from event_camera_msgs.msg import EventPacket as EventPacketMsg
 from rosgraph_msgs.msg import Clock
 
 from cs3d_ros.nodes.conversions import EVENTS_QOS, packet_from_msg, time_to_ns
-from cs3d_ros.recordings import open_recording
+from cs3d_ros.recordings import open_recording, write_recording
 from graph import Graph
 from recordings_data import recording_path
 
@@ -100,6 +100,25 @@ def test_says_what_it_cannot_play(graph: Graph, parameters, reason):
     assert player.popen.wait(timeout=30.0) == 1
     assert reason in player.output
     assert "Traceback" not in player.output
+
+
+def test_an_empty_recording_ends_even_in_a_loop(graph: Graph, tmp_path):
+    path = tmp_path / "empty.raw"
+    path.write_bytes(b"% format EVT3;height=720;width=1280\n% end\n")
+    player = graph.run("player_node", path=path, loop=True, wait_for_subscriber_s=0.0)
+    assert player.popen.wait(timeout=30.0) == 1
+    assert "has no packets" in player.output
+    assert "nobody has subscribed" in player.output
+
+
+def test_a_short_recording_loops_until_stopped(graph: Graph, drawn_face, tmp_path):
+    with open_recording(drawn_face) as recording:
+        first = next(iter(recording))
+    write_recording(tmp_path / "one", [first])
+    player = graph.run("player_node", path=tmp_path / "one", loop=True, wait_for_subscriber_s=0.0)
+    graph.spin_until(lambda: player.output.count("played 1 packets") > 3, 20.0)
+    assert player.end(signal.SIGTERM) < 2.0
+    assert player.popen.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
