@@ -7,7 +7,7 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
 )
-from launch.events import matches_action
+from launch.events import Shutdown, matches_action
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
@@ -15,7 +15,7 @@ from launch_ros.events.lifecycle import ChangeState
 from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -53,6 +53,13 @@ ARGUMENTS = (
         description="Configure and activate the nodes; false: leave that to you.",
     ),
     DeclareLaunchArgument(
+        "required",
+        default_value="false",
+        choices=["true", "false"],
+        description="End the launch if a node does not configure; false: it waits for better "
+        "parameters.",
+    ),
+    DeclareLaunchArgument(
         "energy",
         default_value="true",
         choices=["true", "false"],
@@ -88,12 +95,20 @@ def _nodes(context: LaunchContext) -> list:
         nodes.append(node("fer_energy", "energy_node", {}))
     actions: list = list(nodes)
     if argument("autostart") == "true":
-        actions += [action for n in nodes for action in _autostart(n)]
+        required = argument("required") == "true"
+        actions += [action for n in nodes for action in _autostart(n, required)]
     return actions
 
 
-def _autostart(node: LifecycleNode) -> list:
+def _autostart(node: LifecycleNode, required: bool) -> list:
     """Configure the node, and activate it once that has worked."""
+    if required:
+        refused: Action = EmitEvent(event=Shutdown(reason="a node did not configure"))
+    else:
+        refused = LogInfo(
+            msg=f"{node.node_executable} did not configure; its reason is above. Set the "
+            "parameter and run: ros2 lifecycle set NODE configure"
+        )
 
     def request(transition: int) -> EmitEvent:
         return EmitEvent(
@@ -115,12 +130,7 @@ def _autostart(node: LifecycleNode) -> list:
                 target_lifecycle_node=node,
                 start_state="configuring",
                 goal_state="unconfigured",
-                entities=[
-                    LogInfo(
-                        msg=f"{node.node_executable} did not configure; its reason is above. Set "
-                        "the parameter and run: ros2 lifecycle set NODE configure"
-                    )
-                ],
+                entities=[refused],
             )
         ),
         request(Transition.TRANSITION_CONFIGURE),

@@ -85,7 +85,10 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(
             PathJoinSubstitution([FindPackageShare("cs3d_ros"), "launch", "fer.launch.py"])
         ),
-        launch_arguments={"use_sim_time": LaunchConfiguration("clock")}.items(),
+        launch_arguments={
+            "use_sim_time": LaunchConfiguration("clock"),
+            "required": "true",
+        }.items(),
     )
     end = RegisterEventHandler(
         OnProcessExit(

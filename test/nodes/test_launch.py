@@ -62,6 +62,13 @@ def test_replay_recognises_in_a_namespace_and_ends(graph: Graph, drawn_face: Pat
     assert "Traceback" not in output
 
 
+def test_replay_ends_when_there_is_no_model(graph: Graph, drawn_face: Path):
+    launch = ros2_launch("replay.launch.py", f"bag:={drawn_face}")
+    output, _ = launch.communicate(timeout=60)
+    assert "no checkpoint given" in output
+    assert "Traceback" not in output
+
+
 def test_fer_becomes_active_and_stays_as_it_is_put(graph: Graph):
     launch = ros2_launch("fer.launch.py", "model:=untrained", "energy:=false")
     try:
