@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cs3d_ros.msg import ExpressionStamped
-from cs3d_ros.nodes.demo import EMBEDDED
 from cs3d_ros.nodes.local_graph import LocalGraph
+from cs3d_ros.recordings import EMBEDDED
 
 _QUIET = ("--log-level", "error", "-r", "events:=/event_camera/events")
 _ROWS = 20

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-import cs3d_ros
 from cs3d_ros import events
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.events.tensors import Roi, bin_window
@@ -25,9 +24,7 @@ from cs3d_ros.events.windows import SlidingWindows, Window
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.recognizer import DEFAULT_HOP_MS, Recognizer
-from cs3d_ros.recordings import open_recording
-
-EMBEDDED = Path(cs3d_ros.__file__).parent / "demo" / "drawn_face"
+from cs3d_ros.recordings import EMBEDDED, open_recording
 
 
 def main() -> None:

@@ -14,6 +14,6 @@ def untrained():
 @pytest.fixture(scope="session")
 def drawn_face() -> Path:
     """The embedded recording: 6 s, 320x240, 1499 packets."""
-    import cs3d_ros
+    from cs3d_ros.recordings import EMBEDDED
 
-    return Path(cs3d_ros.__file__).parent / "demo" / "drawn_face"
+    return EMBEDDED

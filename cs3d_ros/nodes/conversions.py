@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from event_camera_msgs.msg import EventPacket as EventPacketMsg
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
 
 from cs3d_ros.events.packets import EventPacket
 from cs3d_ros.msg import ExpressionStamped
@@ -78,11 +79,15 @@ def roi_to_msg(roi: Roi) -> RegionOfInterest:
     return RegionOfInterest(x_offset=roi.x, y_offset=roi.y, width=roi.width, height=roi.height)
 
 
+def header_msg(recognition: Recognition) -> Header:
+    """The header of what is published about a recognition: the end of its window."""
+    return Header(stamp=ns_to_time(recognition.stamp_ns), frame_id=recognition.frame_id)
+
+
 def expression_msg(recognition: Recognition, latency_ms: float) -> ExpressionStamped:
     """A message of a recognition."""
     msg = ExpressionStamped()
-    msg.header.stamp = ns_to_time(recognition.stamp_ns)
-    msg.header.frame_id = recognition.frame_id
+    msg.header = header_msg(recognition)
     msg.expression = recognition.expression
     msg.valence = math.nan
     msg.arousal = math.nan

@@ -12,17 +12,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cs3d_ros
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.msg import EnergyStamped, ExpressionStamped
 from cs3d_ros.nodes.conversions import time_to_ns
 from cs3d_ros.nodes.local_graph import LocalGraph
-from cs3d_ros.recordings import open_recording
+from cs3d_ros.recordings import EMBEDDED, open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-EMBEDDED = Path(cs3d_ros.__file__).parent / "demo" / "drawn_face"
 
 _QUIET = ("--log-level", "warn", "-r", "events:=/event_camera/events")
 # After the last packet the worker may still hold one window.

@@ -23,6 +23,7 @@ from cs3d_ros.nodes.conversions import (
     EVENTS_QOS,
     diagnostics_msg,
     expression_msg,
+    header_msg,
     packet_from_msg,
 )
 from cs3d_ros.nodes.fer_report import FerReport
@@ -281,7 +282,7 @@ class FerNode(ManagedNode):
 
             self._bridge = CvBridge()
         msg = self._bridge.cv2_to_imgmsg(debug_image.draw(ready, recognition), encoding="bgr8")
-        msg.header = expression_msg(recognition, 0.0).header
+        msg.header = header_msg(recognition)
         self._images.publish(msg)
 
     def _publish_diagnostics(self) -> None:

@@ -51,9 +51,7 @@ class ManagedNode(LifecycleNode):
 
     def close(self) -> None:
         """Stop and free everything, from whatever state, as the process is about to end."""
-        if self._active:
-            self._run("deactivate", self.deactivate)
-        self._run("clean up", self.cleanup)
+        self._release()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle callback; see `configure`."""
@@ -91,11 +89,14 @@ class ManagedNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle callback: stop and free everything."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _release(self) -> None:
         if self._active:
             self._run("deactivate", self.deactivate)
         self._run("clean up", self.cleanup)
         self._active = self._configured = False
-        return TransitionCallbackReturn.SUCCESS
 
     def _run(self, what: str, action: Callable[[], None]) -> bool:
         try:

@@ -6,7 +6,10 @@ from cs3d_ros.recordings.raw import RawRecording
 from cs3d_ros.recordings.recording import Recording, RecordingError
 from cs3d_ros.recordings.rosbag import BagRecording, write_recording
 
-__all__ = ["Recording", "RecordingError", "open_recording", "write_recording"]
+__all__ = ["EMBEDDED", "Recording", "RecordingError", "open_recording", "write_recording"]
+
+EMBEDDED = Path(__file__).parents[1] / "demo" / "drawn_face"
+"""The recording that comes with the package: a drawn face, 6 s, 320x240, 1499 packets."""
 
 
 def open_recording(path: str | Path, topic: str | None = None) -> Recording:
