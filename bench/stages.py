@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 
 from cs3d_ros import events
+from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.events.tensors import Roi, bin_window
+from cs3d_ros.events.tensors import bin_window
 from cs3d_ros.events.windows import SlidingWindows, Window
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import Classifier

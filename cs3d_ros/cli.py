@@ -110,7 +110,7 @@ def _complexity(arguments: argparse.Namespace) -> int:
 
 def _recognize(arguments: argparse.Namespace) -> int:
     from cs3d_ros.events.packets import PacketError
-    from cs3d_ros.events.tensors import Roi
+    from cs3d_ros.events.roi import Roi
     from cs3d_ros.network.classifier import Classifier
     from cs3d_ros.recognizer import Recognizer
     from cs3d_ros.recordings import open_recording

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from cs3d_ros import events
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
+from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.events.tensors import Roi, TensorError, bin_window, representations
+from cs3d_ros.events.tensors import TensorError, bin_window, representations
 from cs3d_ros.events.windows import SlidingWindows, Window
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ class Recognizer:
 
         Raises:
             WindowError: A length or a limit out of range.
-            TensorError: The network was trained on a representation that is not known here, or
-                the region cannot lie on any sensor.
+            TensorError: The network was trained on a representation that is not known here.
+            RoiError: The region cannot lie on any sensor.
         """
         if roi is not None:
             roi.check(MAX_SENSOR_SIDE, MAX_SENSOR_SIDE)
@@ -157,7 +158,7 @@ class Recognizer:
 
         Raises:
             PacketError: The packet cannot be decoded; it is skipped, the next one may be fed.
-            TensorError: The region does not lie on the packet's sensor.
+            RoiError: The region does not lie on the packet's sensor.
         """
         decoded = self.stream.feed(packet)
         if self._roi is not None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cs3d_ros.events.packets import EventPacket, PacketError
-from cs3d_ros.events.tensors import Roi, TensorError, bin_window
+from cs3d_ros.events.roi import Roi, RoiError
+from cs3d_ros.events.tensors import TensorError, bin_window
 from cs3d_ros.events.windows import WindowError
 from cs3d_ros.network.checkpoint import untrained as untrained_network
 from cs3d_ros.recognizer import Recognizer
@@ -122,7 +123,7 @@ def test_lost_packets_show_in_the_results(drawn_face):
 
 def test_a_region_off_the_sensor_is_refused(drawn_face):
     recognizer = Recognizer(Witness(), roi=Roi(300, 0, 100, 100))
-    with pytest.raises(TensorError, match="320x240"):
+    with pytest.raises(RoiError, match="320x240"):
         recognize(recognizer, packets(drawn_face)[:200])
 
 

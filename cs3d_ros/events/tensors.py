@@ -1,11 +1,10 @@
-"""Windows of events to network input: region of interest and representations by name."""
+"""Windows of events to network input: representations by name."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -13,9 +12,9 @@ import numpy as np
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events
+from cs3d_ros.events.roi import MIN_ROI_SIDE, Roi
 from cs3d_ros.events.windows import Window
 
-MIN_ROI_SIDE = 8
 DEFAULT_BINS = 16
 DEFAULT_SIZE = 112
 _BATCH = 16384
@@ -23,48 +22,7 @@ DEFAULT_REPRESENTATION = "on_off_recency"
 
 
 class TensorError(Cs3dError):
-    """A tensor that cannot be made: region outside the sensor, no bins, unknown representation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Roi:
-    """Region of interest in sensor pixels, columns x…x+width−1 and rows y…y+height−1."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @staticmethod
-    def centred_square(width: int, height: int) -> Roi:
-        """The largest square in the middle of a sensor of width × height pixels.
-
-        Raises:
-            TensorError: The sensor is smaller than 8×8 pixels.
-        """
-        side = min(width, height)
-        roi = Roi((width - side) // 2, (height - side) // 2, side, side)
-        roi.check(width, height)
-        return roi
-
-    def check(self, width: int, height: int) -> None:
-        """Make sure that the region lies on a sensor of width × height pixels.
-
-        Raises:
-            TensorError: It reaches beyond the sensor or is smaller than 8×8 pixels.
-        """
-        inside = (
-            self.x >= 0
-            and self.y >= 0
-            and self.x + self.width <= width
-            and self.y + self.height <= height
-        )
-        if not inside or min(self.width, self.height) < MIN_ROI_SIDE:
-            raise TensorError(
-                f"the region of {self.width}x{self.height} pixels at ({self.x}, {self.y}) must be "
-                f"at least {MIN_ROI_SIDE}x{MIN_ROI_SIDE} and lie on the sensor of "
-                f"{width}x{height}"
-            )
+    """A tensor that cannot be made: no bins, no cells, unknown representation."""
 
 
 Representation: TypeAlias = Callable[[Window, Roi, int, int], np.ndarray]

@@ -19,7 +19,7 @@ from cs3d_ros.msg import ExpressionStamped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cs3d_ros.events.tensors import Roi
+    from cs3d_ros.events.roi import Roi
     from cs3d_ros.recognizer import Recognition
 
 # What camera drivers offer. A reliable subscriber gets nothing from them, and the sensor-data

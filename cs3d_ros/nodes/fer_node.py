@@ -16,7 +16,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from cs3d_ros.errors import Cs3dError
-from cs3d_ros.events.tensors import Roi
+from cs3d_ros.events.roi import Roi
 from cs3d_ros.msg import ExpressionStamped
 from cs3d_ros.nodes import debug_image
 from cs3d_ros.nodes.conversions import (

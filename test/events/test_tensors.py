@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cs3d_ros.events import tensors
 from cs3d_ros.events.packets import Events
-from cs3d_ros.events.tensors import Roi, TensorError, bin_window, representations
+from cs3d_ros.events.roi import Roi
+from cs3d_ros.events.tensors import TensorError, bin_window, representations
 from cs3d_ros.events.windows import Window
 from event_helpers import events
 
@@ -176,44 +177,6 @@ def test_each_kernel_is_compiled_for_one_set_of_types():
     bin_window(Window(0, 10, (chunk, chunk), 2), Roi(0, 0, 20, 20), 3, 50)
     assert len(tensors._accumulate.signatures) == 1
     assert len(tensors._compress.signatures) == 1
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((1280, 720), Roi(280, 0, 720, 720)),
-        ((260, 346), Roi(0, 43, 260, 260)),
-        ((8, 8), Roi(0, 0, 8, 8)),
-    ],
-)
-def test_the_default_region_is_the_largest_square_in_the_middle(size, expected):
-    assert Roi.centred_square(*size) == expected
-
-
-@pytest.mark.parametrize(
-    "roi",
-    [
-        Roi(-1, 0, 20, 20),
-        Roi(0, -1, 20, 20),
-        Roi(21, 0, 20, 20),
-        Roi(0, 11, 20, 20),
-        Roi(0, 0, 7, 20),
-        Roi(0, 0, 20, 7),
-    ],
-)
-def test_a_region_off_the_sensor_or_too_small_is_refused(roi):
-    with pytest.raises(TensorError, match="region"):
-        roi.check(40, 30)
-
-
-def test_a_region_up_to_the_edges_is_fine():
-    Roi(20, 10, 20, 20).check(40, 30)
-    Roi(32, 22, 8, 8).check(40, 30)
-
-
-def test_a_sensor_too_small_for_a_region_is_refused():
-    with pytest.raises(TensorError):
-        Roi.centred_square(7, 100)
 
 
 def test_an_unknown_representation_lists_the_known_ones():

@@ -1,7 +1,7 @@
 import numpy as np
 
 from cs3d_ros.events.packets import Events
-from cs3d_ros.events.tensors import Roi
+from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.windows import Window
 from cs3d_ros.nodes import debug_image
 from cs3d_ros.recognizer import ReadyWindow, Recognition
