@@ -1,5 +1,6 @@
 # make demo   run the real nodes on a recording       make test    all tests, linters and type checks
-# make bench  time each stage                         make clean   remove what make made
+# make bench  time each stage, beside other packages  make fuzz    random packets, 100 000 of each kind
+# make clean  remove what make made
 #
 # Each does all the set-up that it needs; see README.md.
 
@@ -8,7 +9,7 @@ BAG ?=
 ARGS ?=
 RUN = source tools/env.sh &&
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench fuzz clean
 
 setup:
 	@tools/setup.sh
@@ -22,8 +23,15 @@ test: lint
 lint: setup
 	@$(RUN) ruff format --check . && ruff check . && mypy
 
-bench: setup
+# ARGS go to each of them, such as --seconds 5.
+bench:
+	@tools/setup.sh bench
 	@$(RUN) python3 bench/stages.py $(ARGS)
+	@$(RUN) python3 bench/decoding.py $(ARGS)
+	@$(RUN) python3 bench/binning.py $(ARGS)
+
+fuzz: setup
+	@$(RUN) python3 test/fuzz_decoders.py $(ARGS)
 
 clean:
 	rm -rf .venv build install log

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.recognizer import DEFAULT_HOP_MS, Recognizer
 from cs3d_ros.recordings import EMBEDDED, open_recording
+from timing import interleaved
 
 
 def main() -> None:
@@ -109,18 +108,6 @@ def busiest_window(packets: list, window_ms: float) -> Window:
     if not found:
         raise SystemExit(f"the recording is shorter than a window of {window_ms:g} ms")
     return max(found, key=lambda window: window.event_count)
-
-
-def interleaved(stages: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Median seconds of each stage, measured in turns for at least `seconds` and five turns."""
-    samples: dict[str, list[float]] = {name: [] for name in stages}
-    started = time.perf_counter()
-    while time.perf_counter() - started < seconds or len(samples["decode"]) < 5:
-        for name, stage in stages.items():
-            before = time.perf_counter()
-            stage()
-            samples[name].append(time.perf_counter() - before)
-    return {name: statistics.median(values) for name, values in samples.items()}
 
 
 def as_table(rows: list[dict]) -> str:

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import cs3d_ros
+from cs3d_ros import events_cli
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     recognize.add_argument("--json", action="store_true", help="print one JSON object a line")
     recognize.set_defaults(run=_recognize)
+
+    events_cli.add_commands(commands)
     return parser
 
 

@@ -1,6 +1,7 @@
 """Event packets in, recognised expressions out: the whole pipeline without ROS.
 
-    packets → EventStream → SlidingWindows → bin_window → Classifier → Recognition
+    packets → EventStream → NoiseFilter → SlidingWindows → bin_window → Classifier → Recognition
+                                └────── ActivityTracker ──────┘
 
 The node, the command line and the benchmark all run this one.
 """
@@ -12,10 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cs3d_ros import events
+from cs3d_ros.events.activity import ActivitySettings, ActivityTracker
+from cs3d_ros.events.noise import NoiseFilter, NoiseSettings
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
-from cs3d_ros.events.roi import Roi
+from cs3d_ros.events.roi import Roi, RoiError
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.events.tensors import TensorError, bin_window, representations
+from cs3d_ros.events.tensors import (
+    DEFAULT_REPRESENTATION,
+    TensorError,
+    bin_window,
+    channels,
+    representations,
+)
 from cs3d_ros.events.windows import SlidingWindows, Window
 
 if TYPE_CHECKING:
@@ -61,7 +70,8 @@ class Recognition:
         frame_id: Of the packets.
         labels: What the network knows, in its order.
         probabilities: One for each label, sum 1.
-        event_count: Change events in the window, over the whole sensor.
+        event_count: Change events in the window, over the whole sensor, without those that a noise
+            filter removed.
         packets_lost: Packets missing so far, by their sequence numbers.
         inference_ms: Time in the network, in ms.
         roi: The region of the sensor that the network saw.
@@ -112,7 +122,8 @@ class Recognizer:
         *,
         window_ms: float | None = None,
         hop_ms: float = DEFAULT_HOP_MS,
-        roi: Roi | None = None,
+        roi: Roi | ActivitySettings | None = None,
+        noise: NoiseSettings | None = None,
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
         """Prepare to recognise.
@@ -121,15 +132,18 @@ class Recognizer:
             classifier: Network, labels and input geometry.
             window_ms: Length of a window in ms; None: the one that the network was trained on.
             hop_ms: Time from the start of one window to that of the next, in ms.
-            roi: Region of the sensor to look at; None: its largest centred square.
+            roi: Region of the sensor to look at; None: its largest centred square; settings: follow
+                the activity with them.
+            noise: Which noise filters are on; None: none.
             max_events: How many events may wait in memory; beyond that the oldest are dropped.
 
         Raises:
             WindowError: A length or a limit out of range.
-            TensorError: The network was trained on a representation that is not known here.
+            TensorError: The network was trained on a representation that is not known here or has
+                another number of channels.
             RoiError: The region cannot lie on any sensor.
         """
-        if roi is not None:
+        if isinstance(roi, Roi):
             roi.check(MAX_SENSOR_SIDE, MAX_SENSOR_SIDE)
         card = classifier.card
         if card.representation not in representations():
@@ -138,6 +152,12 @@ class Recognizer:
                 f"{card.representation!r}, expected one of: {', '.join(representations())}; a "
                 "newer version of this package may know it"
             )
+        if channels(card.representation) != channels(DEFAULT_REPRESENTATION):
+            raise TensorError(
+                f"the network {card.name} was trained on the representation "
+                f"{card.representation!r} with {channels(card.representation)} channels, expected "
+                f"one with {channels(DEFAULT_REPRESENTATION)}, which is what the networks take"
+            )
         if window_ms is None:
             window_ms = card.window_ms
         self.classifier = classifier
@@ -145,7 +165,12 @@ class Recognizer:
         self.windows = SlidingWindows(
             duration_ns=round(window_ms * 1e6), hop_ns=round(hop_ms * 1e6), max_events=max_events
         )
+        self.noise_filter: NoiseFilter | None = None
+        self.tracker: ActivityTracker | None = None
+        self._noise = noise or NoiseSettings()
         self._roi = roi
+        self._asked: Roi | None = None
+        self._size: tuple[int, int] | None = None
         self._epoch = self.stream.epoch
 
     def warm_up(self) -> None:
@@ -161,17 +186,21 @@ class Recognizer:
             RoiError: The region does not lie on the packet's sensor.
         """
         decoded = self.stream.feed(packet)
-        if self._roi is not None:
-            self._roi.check(packet.width, packet.height)
+        if (packet.width, packet.height) != self._size:
+            self._meet_sensor(packet.width, packet.height)
         if self.stream.epoch != self._epoch:
-            self.windows.reset()
-            self._epoch = self.stream.epoch
-        if self.stream.now_ns is None:
+            self._start_over()
+        now_ns = self.stream.now_ns
+        if now_ns is None:
             return []
-        windows = self.windows.push(decoded, self.stream.now_ns)
+        assert self.noise_filter is not None
+        decoded = self.noise_filter.apply(decoded)
+        if self.tracker is not None:
+            self.tracker.observe(decoded, now_ns)
+        windows = self.windows.push(decoded, now_ns)
         if not windows:
             return []
-        roi = self._roi or Roi.centred_square(packet.width, packet.height)
+        roi = self.region(packet.width, packet.height)
         return [
             ReadyWindow(
                 window=window,
@@ -184,6 +213,55 @@ class Recognizer:
             )
             for window in windows
         ]
+
+    def look_at(self, roi: Roi | None) -> None:
+        """Look at another region from now on, or again at that of the beginning (None).
+
+        It is cut to the sensor. The activity tracker, if there is one, has no say meanwhile. May be
+        called from another thread than the rest.
+
+        Raises:
+            RoiError: Less than 8×8 pixels of it lie on the sensor; the region stays as it is.
+        """
+        if roi is not None:
+            roi.clipped(*(self._size or (MAX_SENSOR_SIDE, MAX_SENSOR_SIDE)))
+        self._asked = roi
+
+    def region(self, width: int, height: int) -> Roi:
+        """The region to look at on a sensor of width × height pixels.
+
+        Raises:
+            RoiError: The fixed region does not lie on that sensor.
+        """
+        if self._asked is not None:
+            try:
+                return self._asked.clipped(width, height)
+            except RoiError:
+                # Asked for before the sensor was known, or for another one.
+                self._asked = None
+        if self.tracker is not None:
+            return self.tracker.roi
+        if isinstance(self._roi, Roi):
+            self._roi.check(width, height)
+            return self._roi
+        return Roi.centred_square(width, height)
+
+    def _meet_sensor(self, width: int, height: int) -> None:
+        """Make what depends on the sensor's size."""
+        self.region(width, height)
+        self.noise_filter = NoiseFilter(self._noise, width, height)
+        if isinstance(self._roi, ActivitySettings):
+            self.tracker = ActivityTracker(width, height, self._roi)
+        self._size = (width, height)
+
+    def _start_over(self) -> None:
+        """Forget all times: the stream's have started anew."""
+        self.windows.reset()
+        if self.noise_filter is not None:
+            self.noise_filter.reset()
+        if self.tracker is not None:
+            self.tracker.reset()
+        self._epoch = self.stream.epoch
 
     def classify(self, ready: ReadyWindow) -> Recognition:
         """Run the network on a window."""

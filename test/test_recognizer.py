@@ -5,7 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cs3d_ros.events.packets import EventPacket, PacketError
+from cs3d_ros.events.activity import ActivitySettings
+from cs3d_ros.events.evt3_encoder import encode
+from cs3d_ros.events.noise import NoiseSettings
+from cs3d_ros.events.packets import EventPacket, Events, PacketError
 from cs3d_ros.events.roi import Roi, RoiError
 from cs3d_ros.events.tensors import TensorError, bin_window
 from cs3d_ros.events.windows import WindowError
@@ -133,7 +136,100 @@ def test_impossible_windows_are_refused(options):
         Recognizer(Witness(), **options)
 
 
-def test_an_unknown_representation_is_refused():
-    stranger = SimpleNamespace(card=dataclasses.replace(CARD, representation="holograms"))
-    with pytest.raises(TensorError, match="holograms"):
+@pytest.mark.parametrize(
+    ("representation", "reason"),
+    [
+        ("holograms", "'holograms'.*on_off_recency"),
+        ("voxel_grid", "1 channels, expected one with 3"),
+    ],
+)
+def test_a_representation_that_no_network_takes_is_refused(representation, reason):
+    stranger = SimpleNamespace(card=dataclasses.replace(CARD, representation=representation))
+    with pytest.raises(TensorError, match=reason):
         Recognizer(stranger)
+
+
+def test_looks_where_it_is_asked_to(drawn_face):
+    stream = packets(drawn_face)[:700]
+    recognizer = Recognizer(Witness(), window_ms=100.0, hop_ms=100.0)
+    recognizer.look_at(Roi(5_000, 0, 100, 100))
+    first = recognize(recognizer, stream[:100])
+    # Off the sensor, as turns out with the first packet.
+    assert {r.roi for r in first} == {Roi(40, 0, 240, 240)}
+    recognizer.look_at(Roi(300 - 40, 100, 100, 100))
+    assert {r.roi for r in recognize(recognizer, stream[100:200])} == {Roi(260, 100, 60, 100)}
+    with pytest.raises(RoiError, match="320x240"):
+        recognizer.look_at(Roi(315, 100, 100, 100))
+    assert {r.roi for r in recognize(recognizer, stream[200:300])} == {Roi(260, 100, 60, 100)}
+    recognizer.look_at(None)
+    assert {r.roi for r in recognize(recognizer, stream[300:400])} == {Roi(40, 0, 240, 240)}
+
+
+def test_follows_the_activity_and_starts_over_with_the_stream(drawn_face):
+    stream = packets(drawn_face)[:300]
+    recognizer = Recognizer(Witness(), window_ms=100.0, hop_ms=100.0, roi=ActivitySettings())
+    followed = recognize(recognizer, stream)
+    assert followed[-1].roi != Roi(40, 0, 240, 240)
+    assert not recognizer.tracker.lost
+    recognizer.push(stream[0])  # the recording loops
+    assert recognizer.tracker.lost
+    assert [r.roi for r in recognize(recognizer, stream[1:])] == [r.roi for r in followed]
+
+
+def test_noise_is_removed_before_anything_else_sees_it(drawn_face):
+    stream = packets(drawn_face)[:300]
+    plain = recognize(Recognizer(Witness(), window_ms=100.0, hop_ms=100.0), stream)
+    recognizer = Recognizer(
+        Witness(),
+        window_ms=100.0,
+        hop_ms=100.0,
+        noise=NoiseSettings(background_activity_us=5_000),
+    )
+    filtered = recognize(recognizer, stream)
+    removed = recognizer.noise_filter.removed["background_activity"]
+    counts = [sum(r.event_count for r in each) for each in (plain, filtered)]
+    assert 0 < counts[1] < counts[0]
+    assert abs(counts[0] - counts[1] - removed) < 0.1 * removed
+
+
+def test_a_new_sensor_gets_its_own_filter_and_tracker(drawn_face):
+    stream = packets(drawn_face)[:300]
+    recognizer = Recognizer(
+        Witness(),
+        window_ms=100.0,
+        hop_ms=100.0,
+        roi=ActivitySettings(),
+        noise=NoiseSettings(refractory_us=1_000),
+    )
+    recognize(recognizer, stream)
+    wide = [dataclasses.replace(p, width=640, height=480) for p in stream]
+    assert {(r.roi.width, r.roi.height) for r in recognize(recognizer, wide)} >= {(480, 480)}
+
+
+def test_every_event_of_a_flood_is_used_or_counted():
+    """In = used + dropped, with windows that do not overlap and far more events than fit."""
+    side, per_packet = 100, 4_000
+    recognizer = Recognizer(Witness(), window_ms=10.0, hop_ms=10.0, max_events=20_000)
+    rng = np.random.default_rng(0)
+    used = 0
+    for i in range(1_000):
+        t_ns = np.sort(rng.integers(i * 1_000_000, (i + 1) * 1_000_000, per_packet)) // 1000 * 1000
+        x, y = rng.integers(0, side, (2, per_packet), np.uint16)
+        chunk = Events(t_ns, x, y, rng.integers(0, 2, per_packet, np.uint8))
+        packet = EventPacket(
+            1_700_000_000_000_000_000 + i * 1_000_000,
+            *("", side, side, i, 0, "evt3", False, encode(chunk)),
+        )
+        ready = recognizer.push(packet)
+        used += sum(r.window.event_count for r in ready)
+        assert recognizer.windows.buffered_events <= 20_000
+        for each in ready:
+            # The newest events are those that are kept.
+            newest = max(int(chunk.t_ns.max()) for chunk in each.window.chunks)
+            assert newest >= each.window.end_ns - 1_000_000
+    windows = recognizer.windows
+    used += sum(
+        w.event_count for w in windows.push(Events.empty(), recognizer.stream.now_ns + 50_000_000)
+    )
+    assert windows.events_dropped > 1_500_000
+    assert used + windows.events_dropped + windows.events_late == 1_000 * per_packet

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cs3d_ros.events.evt3 import encode
+from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import EventPacket, Events
 from cs3d_ros.recordings import write_recording
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make everything that the package needs in order to run from this checkout: .venv, the pinned
 # Python packages and, with colcon, the messages. What is in place already is left alone.
+# `setup.sh bench` adds the packages that the benchmarks compare with.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -33,7 +34,7 @@ hash -r
 
 stamp() { cat "$@" | cksum | cut -d' ' -f1; }
 inputs=(requirements/base.txt requirements/constraints.txt)
-[ "$CS3D_ENV" = ros ] || inputs+=(requirements/ros-wheels.txt)
+[ "$CS3D_ENV" = ros ] || inputs+=(requirements/extras.txt requirements/ros-wheels.txt)
 # Everything that .venv and the built messages depend on; paths are written into both.
 wanted="$CS3D_ENV ${ROS_DISTRO:-} $PWD $("$python" -c 'import sys; print(sys.version, sys.base_prefix)' | tr '\n' ' ') $(stamp "${inputs[@]}" tools/mend_cmake.py)"
 
@@ -58,10 +59,22 @@ if [ "$(cat .venv/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
   else
     "$python" -m venv .venv
     .venv/bin/python -m pip install -q --disable-pip-version-check \
-      -c requirements/constraints.txt -r requirements/base.txt -r requirements/ros-wheels.txt
+      -c requirements/constraints.txt -r requirements/base.txt -r requirements/extras.txt \
+      -r requirements/ros-wheels.txt
     .venv/bin/python tools/mend_cmake.py
   fi
   printf '%s' "$wanted" > .venv/cs3d-stamp
+fi
+if [ "${1:-}" = bench ]; then
+  wanted="$(stamp requirements/bench.txt requirements/constraints.txt)"
+  if [ "$(cat .venv/cs3d-bench-stamp 2>/dev/null)" != "$wanted" ]; then
+    say "adding packages to compare with"
+    constraints=requirements/constraints.txt
+    [ "$CS3D_ENV" = ros ] && constraints=.venv/constraints.txt
+    .venv/bin/python -m pip install -q --disable-pip-version-check \
+      -c "$constraints" -r requirements/bench.txt
+    printf '%s' "$wanted" > .venv/cs3d-bench-stamp
+  fi
 fi
 # On PATH wherever tools/env.sh is sourced.
 ln -sf ../../scripts/cs3d .venv/bin/cs3d

@@ -1,7 +1,7 @@
 """Bytes to events to windows to tensors. NumPy and Numba; neither torch nor ROS."""
 
 # Importing a wire format is what registers its decoder.
-from cs3d_ros.events import evt3, tensors
+from cs3d_ros.events import activity, evt2, evt3, evt21, libcaer, libcaer_cmp, mono, noise, tensors
 
 
 def warm_up() -> None:
@@ -9,5 +9,5 @@ def warm_up() -> None:
 
     Without it the first packet and the first window wait for the compiler.
     """
-    evt3.warm_up()
-    tensors.warm_up()
+    for module in (evt2, evt3, evt21, libcaer, libcaer_cmp, mono, noise, activity, tensors):
+        module.warm_up()

@@ -1,4 +1,4 @@
-"""EVT3, Prophesee's 16-bit wire format: decoder and encoder.
+"""EVT3, Prophesee's 16-bit wire format.
 
 Layout and time rules: Prophesee's EVT 3.0 specification, and `event_camera_codecs` where the
 specification leaves a choice.
@@ -6,15 +6,22 @@ specification leaves a choice.
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
-from cs3d_ros.events.packets import (
-    DecoderCounters,
-    EventPacket,
-    Events,
-    PacketError,
-    Triggers,
-    register_decoder,
+from cs3d_ros.events.decoding import (
+    EVENTS,
+    NO_EDGES,
+    OUTSIDE,
+    RESERVED,
+    SKIPPED,
+    TRIGGERS,
+    UNSYNCED,
+    WordDecoder,
+    empty_packet,
+    event_arrays,
+    payload_words,
+    trigger_arrays,
 )
+from cs3d_ros.events.kernels import kernel
+from cs3d_ros.events.packets import EventPacket, Events, Triggers, register_decoder
 
 # Word types, bits 15…12.
 ADDR_Y = 0x0
@@ -34,240 +41,272 @@ TIME_HIGH_MAX = 0xFFF
 ROLLOVER_STEP = 10
 ROLLOVER_US = 1 << 24
 
-_MAX_COORDINATE = 0x7FF
+MAX_COORDINATE = 0x7FF
 
-# Decoder state that persists across packets: indices into one int64 array.
+# Decoder state that persists across packets: indices into one int64 array. _TIME_US is the time as
+# the last words have it, _NOW_US the newest reached.
 _TIME_US, _ROW, _BASE_X, _POLARITY, _SEEN, _NOW_US, _STATE_SIZE = range(7)
 
 # What has been seen since the start or the last loss: bits of state[_SEEN].
 _SEEN_HIGH, _SEEN_LOW, _SEEN_Y, _SEEN_BASE_X = 1, 2, 4, 8
 _SEEN_TIME = _SEEN_HIGH | _SEEN_LOW
 _SEEN_PLACE = _SEEN_TIME | _SEEN_Y
-_SEEN_ALL = _SEEN_PLACE | _SEEN_BASE_X
 
-# Tallies of one packet: indices into one int64 array.
-_EVENTS, _TRIGGERS, _SKIPPED, _RESERVED, _OUTSIDE, _UNSYNCED, _TALLY_SIZE = range(7)
+# The kernel writes events as records of 64 bits, and keeps time and row in one of the same layout:
+#   63…47 turns of the clock   46…35 TIME_HIGH   34…23 TIME_LOW   22…12 y   11 polarity   10…0 x
+# Bits 63…23 are thus a time in µs, and words of all three kinds of state change the present record
+# by one mask and one shift. With those in tables there is no branch that the processor could
+# mispredict: the words of a real camera follow each other without a pattern.
+_US_SHIFT, _HIGH_SHIFT, _ROW_SHIFT = 23, 35, 12
+_TURN_SHIFT = 47
+_KEEP, _TAKE, _SHIFT, _REACHED = range(4)
+_TABLE = np.zeros((16, 4), np.int64)
+_TABLE[:, _KEEP] = -1
+for _kind, _mask, _shift in (
+    (ADDR_Y, MAX_COORDINATE, _ROW_SHIFT),
+    (TIME_LOW, 0xFFF, _US_SHIFT),
+    (TIME_HIGH, 0xFFF, _HIGH_SHIFT),
+):
+    _TABLE[_kind, _KEEP] = ~(_mask << _shift)
+    _TABLE[_kind, _TAKE] = _mask << _shift
+    _TABLE[_kind, _SHIFT] = _shift
+# What of the present record the clock has reached for sure. After TIME_HIGH the low bits still
+# belong to the old value: events keep them as upstream does, but the clock must not run ahead of
+# the sensor and takes 0 until the next TIME_LOW.
+_TABLE[:, _REACHED] = -(1 << _HIGH_SHIFT)
+_TABLE[TIME_LOW, _REACHED] = -(1 << _US_SHIFT)
+# TIME_HIGH that falls by more than ROLLOVER_STEP; other words change the record by less.
+_ROLLOVER = -(ROLLOVER_STEP << _HIGH_SHIFT)
+
+# Kinds of words, as bits, that the tables do not serve.
+_RARE = sum(
+    1 << kind
+    for kind in range(16)
+    if kind not in (ADDR_Y, ADDR_X, TIME_LOW, TIME_HIGH, CONTINUED_4, OTHERS, CONTINUED_12)
+)
+_ANY = 0xFFFF
+
+# Words in a block. Their records stay in the cache until they are taken apart, and the turns of the
+# clock within a block fit into a record.
+_BLOCK = 2048
+_RECORDS = 12 * _BLOCK + 12
 
 
 @kernel
-def _popcount12(bits: int) -> int:
+def _popcount12(bits: np.int64) -> np.int64:
     bits = bits - ((bits >> 1) & 0x555)
     bits = (bits & 0x333) + ((bits >> 2) & 0x333)
     return (bits & 0xF) + ((bits >> 4) & 0xF) + (bits >> 8)
 
 
 @kernel
-def _count(payload: np.ndarray) -> tuple[int, int]:
-    """Upper bounds of the events and triggers in a payload."""
-    events = 0
-    triggers = 0
-    for i in range(0, payload.size - 1, 2):
-        word = payload[i] | (payload[i + 1] << 8)
-        kind = word >> 12
-        # Arithmetic instead of branches: the compiler turns this loop into vector instructions.
-        mask = (kind == VECT_12) * 0xFFF + (kind == VECT_8) * 0xFF
-        events += (kind == ADDR_X) + _popcount12(word & mask)
-        triggers += kind == EXT_TRIGGER
-    return events, triggers
+def _count(words: np.ndarray) -> tuple[np.int64, np.int64, np.int64]:
+    """Events and triggers in the words if none is dropped, and the words skipped by design.
+
+    No branches, and all in 16 bits: the compiler turns the loop into vector instructions that take
+    16 words at a time.
+    """
+    u16 = np.uint16
+    events = np.int64(0)
+    triggers = np.int64(0)
+    skipped = np.int64(0)
+    # 12 events in each of 4096 words still fit into 16 bits.
+    for begin in range(0, words.size, 4096):
+        block = words[begin : begin + 4096]
+        block_events = u16(0)
+        block_triggers = u16(0)
+        block_skipped = u16(0)
+        for i in range(block.size):
+            word = block[i]
+            kind = u16(word >> u16(12))
+            bits = u16(word & u16(u16(kind == u16(VECT_12)) * u16(0xFFF)))
+            bits = u16(bits | u16(word & u16(u16(kind == u16(VECT_8)) * u16(0xFF))))
+            bits = u16(bits - u16(u16(bits >> u16(1)) & u16(0x555)))
+            bits = u16(u16(bits & u16(0x333)) + u16(u16(bits >> u16(2)) & u16(0x333)))
+            bits = u16(
+                u16(bits & u16(0xF)) + u16(u16(bits >> u16(4)) & u16(0xF)) + (bits >> u16(8))
+            )
+            block_events = u16(block_events + u16(bits + u16(kind == u16(ADDR_X))))
+            block_triggers = u16(block_triggers + u16(kind == u16(EXT_TRIGGER)))
+            block_skipped = u16(
+                block_skipped + u16(u16(kind == u16(CONTINUED_4)) | u16(kind >= u16(OTHERS)))
+            )
+        events += np.int64(block_events)
+        triggers += np.int64(block_triggers)
+        skipped += np.int64(block_skipped)
+    return events, triggers, skipped
 
 
 @kernel
 def _decode(
-    payload: np.ndarray,
+    words: np.ndarray,
     width: int,
     height: int,
     state: np.ndarray,
     tally: np.ndarray,
-    events: tuple[np.ndarray, ...],
-    places: np.ndarray,
-    edges: tuple[np.ndarray, ...],
+    records: np.ndarray,
+    t_ns: np.ndarray,
+    xs: np.ndarray,
+    ys: np.ndarray,
+    ps: np.ndarray,
+    trigger_t: np.ndarray,
+    trigger_edge: np.ndarray,
+    trigger_id: np.ndarray,
 ) -> None:
-    """Decode a payload into (t_ns, x, y, p) and (t_ns, edge, id) arrays.
+    """Decode words into the columns of events and triggers, which have the room `_count` says.
 
-    The arrays have room for what `_count` says, those of the events and `places` for one more. An
-    event's place is kept as y << 12 | p << 11 | x, which is how the words have it, and taken
-    apart at the end: with fewer things at hand in the loop the processor keeps them in registers.
-    For the same reason whatever is rare is counted in memory.
+    Writes all of the tally but the words skipped by design.
     """
-    t_ns, xs, ys, ps = events
-    trigger_t, trigger_edge, trigger_id = edges
-    us = state[_TIME_US]
-    row = state[_ROW]
+    turn_us = state[_TIME_US] & ~0xFFFFFF
+    record = ((state[_TIME_US] & 0xFFFFFF) << _US_SHIFT) | (state[_ROW] << _ROW_SHIFT)
+    reached = (state[_NOW_US] - turn_us) << _US_SHIFT
     base_x = state[_BASE_X]
     polarity = state[_POLARITY]
     seen = state[_SEEN]
-    now_us = state[_NOW_US]
-    end_row = height << 12
-    tally[:] = 0
-    # Unsigned: an index that may be negative costs a check.
-    n = np.uintp(0)
+    special = _RARE if seen & _SEEN_PLACE == _SEEN_PLACE else _ANY
+    # A vector may reach beyond the coordinates that there are.
+    end_x = min(width, MAX_COORDINATE + 1)
+    n_triggers = 0
+    unsynced = np.int64(0)
+    outside = np.int64(0)
+    reserved = 0
+    done = np.int64(0)
 
-    for i in range(0, payload.size - 1, 2):
-        word = payload[i] | (payload[i + 1] << 8)
-        kind = word >> 12
-        value = word & 0xFFF
+    for begin in range(0, words.size, _BLOCK):
+        block = words[begin : begin + _BLOCK]
+        # Unsigned: an index that may be negative costs a check.
+        end = np.uintp(block.size)
+        i = np.uintp(0)
+        n = np.uintp(0)
+        while i < end:
+            # Two loops, so that the frequent one keeps all that it needs in registers.
+            while i < end:
+                word = np.int64(block[i])
+                kind = np.uintp(word >> 12)
+                if (special >> kind) & 1:
+                    break
+                before = record
+                record = (record & _TABLE[kind, _KEEP]) | (
+                    (word << _TABLE[kind, _SHIFT]) & _TABLE[kind, _TAKE]
+                )
+                record += np.int64(record - before < _ROLLOVER) << _TURN_SHIFT
+                reached = max(reached, record & _TABLE[kind, _REACHED])
+                # Every word writes a record and only events advance: nothing to mispredict.
+                records[n] = record | (word & 0xFFF)
+                n += np.uintp(kind == ADDR_X)
+                i += np.uintp(1)
 
-        if kind == ADDR_X:
-            if (seen & _SEEN_PLACE) != _SEEN_PLACE:
-                tally[_UNSYNCED] += 1
-            elif (value & _MAX_COORDINATE) >= width or row >= end_row:
-                tally[_OUTSIDE] += 1
-            else:
-                t_ns[n] = us * 1000
-                places[n] = row | value
-                n += np.uintp(1)
+            while i < end:
+                word = np.int64(block[i])
+                kind = np.uintp(word >> 12)
+                value = word & 0xFFF
+                if not (special >> kind) & 1:
+                    break
+                i += np.uintp(1)
+                if kind in (VECT_12, VECT_8):
+                    length = 12 if kind == VECT_12 else 8
+                    bits = value if kind == VECT_12 else value & 0xFF
+                    if special == _ANY or not seen & _SEEN_BASE_X:
+                        unsynced += _popcount12(bits)
+                    else:
+                        inside = bits
+                        if base_x + length > end_x:
+                            inside &= (1 << max(0, end_x - base_x)) - 1
+                            outside += _popcount12(bits ^ inside)
+                        if inside:
+                            place = record | polarity | base_x
+                            for bit in range(length):
+                                records[n] = place + bit
+                                n += np.uintp((inside >> bit) & 1)
+                    base_x += length
+                elif kind == VECT_BASE_X:
+                    base_x = value & MAX_COORDINATE
+                    polarity = value & 0x800
+                    seen |= _SEEN_BASE_X
+                elif kind == EXT_TRIGGER:
+                    if seen & _SEEN_TIME == _SEEN_TIME:
+                        trigger_t[n_triggers] = (turn_us + (record >> _US_SHIFT)) * 1000
+                        trigger_edge[n_triggers] = value & 1
+                        trigger_id[n_triggers] = value >> 8
+                        n_triggers += 1
+                    else:
+                        unsynced += 1
+                elif (_RARE >> kind) & 1:
+                    reserved += 1
+                # The rest is special only before place and time are known.
+                elif kind == ADDR_X:
+                    unsynced += 1
+                else:
+                    before = record
+                    record = (record & _TABLE[kind, _KEEP]) | (
+                        (word << _TABLE[kind, _SHIFT]) & _TABLE[kind, _TAKE]
+                    )
+                    record += np.int64(record - before < _ROLLOVER) << _TURN_SHIFT
+                    if kind == TIME_HIGH:
+                        seen |= _SEEN_HIGH
+                    elif kind == TIME_LOW:
+                        seen |= _SEEN_LOW
+                    elif kind == ADDR_Y:
+                        seen |= _SEEN_Y
+                    if seen & _SEEN_HIGH:
+                        reached = max(reached, record & _TABLE[kind, _REACHED])
+                    if seen & _SEEN_PLACE == _SEEN_PLACE:
+                        special = _RARE
 
-        elif kind == ADDR_Y:
-            row = (value & _MAX_COORDINATE) << 12
-            seen |= _SEEN_Y
+        size = np.int64(n)
+        n_outside = 0
+        for k in range(size):
+            place = records[k]
+            n_outside += ((place & MAX_COORDINATE) >= width) | (
+                ((place >> _ROW_SHIFT) & MAX_COORDINATE) >= height
+            )
+        if n_outside:
+            outside += n_outside
+            size = _drop_outside(records, size, width, height)
+        # One column after the other, which the compiler turns into vector instructions.
+        for k in range(size):
+            t_ns[done + k] = (turn_us + (records[k] >> _US_SHIFT)) * 1000
+        for k in range(size):
+            xs[done + k] = records[k] & MAX_COORDINATE
+        for k in range(size):
+            ys[done + k] = (records[k] >> _ROW_SHIFT) & MAX_COORDINATE
+        for k in range(size):
+            ps[done + k] = (records[k] >> 11) & 1
+        done += size
+        turns = record >> _TURN_SHIFT
+        record -= turns << _TURN_SHIFT
+        reached -= turns << _TURN_SHIFT
+        turn_us += turns << 24
 
-        elif kind == TIME_LOW:
-            us = (us & ~0xFFF) | value
-            seen |= _SEEN_LOW
-            if seen & _SEEN_HIGH:
-                now_us = max(now_us, us)
-
-        elif kind == TIME_HIGH:
-            step = value - ((us >> 12) & 0xFFF)
-            if step < -ROLLOVER_STEP:
-                step += TIME_HIGH_MAX + 1
-            us += step << 12
-            seen |= _SEEN_HIGH
-            # The low bits still belong to the old value: events keep them as upstream does, but
-            # the clock must not run ahead of the sensor and takes 0 until the next TIME_LOW.
-            now_us = max(now_us, us & ~0xFFF)
-
-        elif kind in (VECT_12, VECT_8):
-            length = 12 if kind == VECT_12 else 8
-            bits = value & (0xFFF if kind == VECT_12 else 0xFF)
-            if seen != _SEEN_ALL:
-                tally[_UNSYNCED] += _popcount12(bits)
-            else:
-                inside = bits
-                if row >= end_row or base_x >= width:
-                    inside = 0
-                elif base_x + length > width:
-                    inside &= (1 << (width - base_x)) - 1
-                tally[_OUTSIDE] += _popcount12(bits ^ inside)
-                if inside:
-                    # Every position is written and only events advance: nothing to mispredict.
-                    for bit in range(length):
-                        t_ns[n] = us * 1000
-                        places[n] = row | polarity | (base_x + bit)
-                        n += np.uintp((inside >> bit) & 1)
-            base_x += length
-
-        elif kind == VECT_BASE_X:
-            base_x = value & _MAX_COORDINATE
-            polarity = value & 0x800
-            seen |= _SEEN_BASE_X
-
-        elif kind == EXT_TRIGGER:
-            if (seen & _SEEN_TIME) == _SEEN_TIME:
-                k = tally[_TRIGGERS]
-                trigger_t[k] = us * 1000
-                trigger_edge[k] = value & 1
-                trigger_id[k] = value >> 8
-                tally[_TRIGGERS] = k + 1
-            else:
-                tally[_UNSYNCED] += 1
-
-        elif kind in (OTHERS, CONTINUED_4, CONTINUED_12):
-            tally[_SKIPPED] += 1
-
-        else:
-            tally[_RESERVED] += 1
-
-    for i in range(n):
-        place = places[i]
-        xs[i] = place & _MAX_COORDINATE
-        ys[i] = place >> 12
-        ps[i] = (place >> 11) & 1
-
-    state[_TIME_US] = us
-    state[_ROW] = row
+    state[_TIME_US] = turn_us + (record >> _US_SHIFT)
+    state[_ROW] = (record >> _ROW_SHIFT) & MAX_COORDINATE
     state[_BASE_X] = base_x
     state[_POLARITY] = polarity
     state[_SEEN] = seen
-    state[_NOW_US] = now_us
-    tally[_EVENTS] = n
+    state[_NOW_US] = turn_us + (reached >> _US_SHIFT)
+    tally[EVENTS] = done
+    tally[TRIGGERS] = n_triggers
+    tally[RESERVED] = reserved
+    tally[OUTSIDE] = outside
+    tally[UNSYNCED] = unsynced
 
 
 @kernel
-def _encode(
-    us: np.ndarray, xs: np.ndarray, ys: np.ndarray, ps: np.ndarray, words: np.ndarray
-) -> int:
-    """Write the words of some events and return how many."""
-    n = 0
-    high = -1
-    low = -1
-    y = np.int64(-1)
-    i = 0
-    while i < us.size:
-        new_high = us[i] >> 12
-        if new_high != high:
-            if high >= 0:
-                # Without both sides of each rollover a decoder could miss it.
-                for _ in range((new_high >> 12) - (high >> 12)):
-                    words[n] = (TIME_HIGH << 12) | TIME_HIGH_MAX
-                    words[n + 1] = TIME_HIGH << 12
-                    n += 2
-            words[n] = (TIME_HIGH << 12) | (new_high & TIME_HIGH_MAX)
+def _drop_outside(records: np.ndarray, size: np.int64, width: int, height: int) -> np.int64:
+    """Move the records inside the sensor to the front and return their number."""
+    n = np.int64(0)
+    for i in range(size):
+        place = records[i]
+        x = place & MAX_COORDINATE
+        y = (place >> _ROW_SHIFT) & MAX_COORDINATE
+        if x < width and y < height:
+            records[n] = place
             n += 1
-            high = new_high
-            low = -1
-        if us[i] & 0xFFF != low:
-            low = us[i] & 0xFFF
-            words[n] = (TIME_LOW << 12) | low
-            n += 1
-        if ys[i] != y:
-            y = np.int64(ys[i])
-            words[n] = (ADDR_Y << 12) | y
-            n += 1
-
-        end = i + 1
-        while (
-            end < us.size
-            and us[end] == us[i]
-            and ys[end] == ys[i]
-            and ps[end] == ps[i]
-            and xs[end] > xs[end - 1]
-        ):
-            end += 1
-        polarity = np.int64(ps[i] != 0) << 11
-        if end == i + 1:
-            words[n] = (ADDR_X << 12) | polarity | np.int64(xs[i])
-            n += 1
-            i = end
-            continue
-        while i < end:
-            base = np.int64(xs[i])
-            words[n] = (VECT_BASE_X << 12) | polarity | base
-            n += 1
-            # One base serves for as long as no hole is longer than a vector.
-            while i < end and xs[i] - base < 12:
-                length = 8 if xs[end - 1] - base < 8 else 12
-                bits = 0
-                while i < end and xs[i] - base < length:
-                    bits |= 1 << (xs[i] - base)
-                    i += 1
-                words[n] = ((VECT_8 if length == 8 else VECT_12) << 12) | bits
-                n += 1
-                base += length
     return n
 
 
-def _event_arrays(size: int) -> tuple[np.ndarray, ...]:
-    columns = (np.int64, np.uint16, np.uint16, np.uint8)
-    return tuple(np.empty(size, dtype) for dtype in columns)
-
-
-def _trigger_arrays(size: int) -> tuple[np.ndarray, ...]:
-    return tuple(np.empty(size, dtype) for dtype in (np.int64, np.uint8, np.uint8))
-
-
 @register_decoder("evt3")
-class Evt3Decoder:
+class Evt3Decoder(WordDecoder):
     """Decodes EVT3 packets; see `packets.Decoder`.
 
     After the start and after a loss, events are dropped until TIME_HIGH, TIME_LOW and ADDR_Y have
@@ -276,12 +315,9 @@ class Evt3Decoder:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self.width = width
-        self.height = height
-        self.counters = DecoderCounters()
-        self.triggers = Triggers.empty()
+        super().__init__(width, height)
         self._state = np.zeros(_STATE_SIZE, np.int64)
-        self._tally = np.zeros(_TALLY_SIZE, np.int64)
+        self._records = np.empty(_RECORDS, np.int64)
         self.reset()
 
     @property
@@ -310,73 +346,17 @@ class Evt3Decoder:
         Raises:
             PacketError: The payload is not a buffer.
         """
-        payload = packet.payload_bytes()
-        stray = payload.size & 1
-        if packet.is_bigendian:
-            words = payload[: payload.size - stray].view(">u2")
-            payload = words.astype("<u2").view(np.uint8)
-            payload.flags.writeable = False
-        event_room, trigger_room = _count(payload)
-        events = _event_arrays(event_room + 1)
-        edges = _trigger_arrays(trigger_room)
-        places = np.empty(event_room + 1, np.uint32)
-        _decode(payload, self.width, self.height, self._state, self._tally, events, places, edges)
-        n, n_triggers, skipped, reserved, outside, unsynced = self._tally.tolist()
-        if n < event_room:
-            # A view would keep the room of the dropped events alive.
-            events = tuple(column[:n].copy() for column in events)
-        self.triggers = Triggers(*(column[:n_triggers] for column in edges))
-        counters = self.counters
-        counters.events += n
-        counters.triggers += n_triggers
-        counters.skipped_words += skipped
-        counters.reserved_words += reserved
-        counters.out_of_bounds += outside
-        counters.dropped_unsynced += unsynced
-        counters.truncated_bytes += stray
-        return Events(*(column[:n] for column in events))
+        words, truncated = payload_words(packet, np.uint16)
+        n_events, n_triggers, self._tally[SKIPPED] = _count(words)
+        events = event_arrays(int(n_events))
+        edges = trigger_arrays(int(n_triggers)) if n_triggers else NO_EDGES
+        _decode(
+            words, self.width, self.height, self._state, self._tally, self._records,
+            *events, *edges,
+        )  # fmt: skip
+        return self._hand_out(events, edges if n_triggers else None, truncated)
 
 
 def warm_up() -> None:
     """Compile the kernels, so that no packet waits for the compiler."""
-    events = Events(
-        np.zeros(1, np.int64), np.zeros(1, np.uint16), np.zeros(1, np.uint16), np.zeros(1, np.uint8)
-    )
-    payload = encode(events)
-    Evt3Decoder(1, 1).decode(EventPacket(0, "", 1, 1, 0, 0, "evt3", False, payload))
-
-
-def encode(events: Events) -> bytes:
-    """Encode events as EVT3, little endian; the inverse of a fresh `Evt3Decoder`.
-
-    Each call starts with TIME_HIGH, TIME_LOW and ADDR_Y, so that its result is a packet that a
-    stream can begin with, and packets of consecutive events, less than 16 s apart, make a stream.
-    Events in one row at one time, of one polarity and with ascending x, become vector words. Times
-    are cut to µs and begin in the clock's first turn (modulo 2^24 µs); the rollovers after it are
-    kept, as TIME_HIGH words on both sides of each.
-
-    Args:
-        events: Non-negative times that go back by no more than what leaves TIME_HIGH as it is
-            (4096 µs at most); x and y up to 2047.
-
-    Raises:
-        PacketError: Times or coordinates that EVT3 cannot say.
-    """
-    if len(events) == 0:
-        return b""
-    us = events.t_ns // 1000
-    highs = us >> 12
-    if us.min() < 0 or np.any(highs[1:] < highs[:-1]):
-        raise PacketError(
-            "EVT3 says times that are not negative and do not go back past a multiple of 4096 µs; "
-            f"given {us.min()} to {us.max()} µs: sort the events by time"
-        )
-    if max(events.x.max(), events.y.max()) > _MAX_COORDINATE:
-        raise PacketError(
-            f"EVT3 says coordinates up to {_MAX_COORDINATE}; given x up to {events.x.max()} and y "
-            f"up to {events.y.max()}: crop or shrink the events"
-        )
-    turns = int(highs[-1] >> 12) - int(highs[0] >> 12)
-    words = np.empty(5 * len(events) + 2 * turns, np.uint16)
-    size = _encode(us, events.x, events.y, events.p, words)
-    return words[:size].astype("<u2").tobytes()
+    Evt3Decoder(1, 1).decode(empty_packet("evt3", bytes(2)))

@@ -34,6 +34,18 @@ class Roi:
         roi.check(width, height)
         return roi
 
+    def clipped(self, width: int, height: int) -> Roi:
+        """The part of the region that lies on a sensor of width × height pixels.
+
+        Raises:
+            RoiError: That part is smaller than 8×8 pixels.
+        """
+        left, top = max(self.x, 0), max(self.y, 0)
+        right, bottom = min(self.x + self.width, width), min(self.y + self.height, height)
+        if min(right - left, bottom - top) < MIN_ROI_SIDE:
+            self.check(width, height)
+        return Roi(left, top, right - left, bottom - top)
+
     def check(self, width: int, height: int) -> None:
         """Make sure that the region lies on a sensor of width × height pixels.
 

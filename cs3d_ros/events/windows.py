@@ -145,9 +145,9 @@ class SlidingWindows:
             self._forget_before(self._start_ns)
 
         while self._buffered > self.max_events:
-            dropped = len(self._chunks.popleft().events)
-            self._buffered -= dropped
-            self.events_dropped += dropped
+            chunk = self._chunks.popleft()
+            self._buffered -= len(chunk.events)
+            self.events_dropped += chunk.members(self._start_ns, chunk.last_ns + 1)
         return windows
 
     def _add(self, chunk: _Chunk, start_ns: int) -> None:

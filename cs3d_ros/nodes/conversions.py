@@ -14,12 +14,12 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 from cs3d_ros.events.packets import EventPacket
+from cs3d_ros.events.roi import Roi
 from cs3d_ros.msg import ExpressionStamped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cs3d_ros.events.roi import Roi
     from cs3d_ros.recognizer import Recognition
 
 # What camera drivers offer. A reliable subscriber gets nothing from them, and the sensor-data
@@ -41,6 +41,13 @@ def ns_to_time(ns: int) -> Time:
     """A ROS time from ns; a time before 1970, which the message cannot hold, becomes 0."""
     sec, nanosec = divmod(max(ns, 0), 1_000_000_000)
     return Time(sec=sec, nanosec=nanosec)
+
+
+def roi_from_msg(msg: RegionOfInterest) -> Roi | None:
+    """The region in a message; None for all 0, which the message defines as no choice."""
+    if not (msg.x_offset or msg.y_offset or msg.width or msg.height):
+        return None
+    return Roi(msg.x_offset, msg.y_offset, msg.width, msg.height)
 
 
 def packet_from_msg(msg: EventPacketMsg) -> EventPacket:

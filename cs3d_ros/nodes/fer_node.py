@@ -13,10 +13,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, RegionOfInterest
 
 from cs3d_ros.errors import Cs3dError
-from cs3d_ros.events.roi import Roi
+from cs3d_ros.events.roi import RoiError
 from cs3d_ros.msg import ExpressionStamped
 from cs3d_ros.nodes import debug_image
 from cs3d_ros.nodes.conversions import (
@@ -25,63 +25,17 @@ from cs3d_ros.nodes.conversions import (
     expression_msg,
     header_msg,
     packet_from_msg,
+    roi_from_msg,
 )
+from cs3d_ros.nodes.fer_parameters import PARAMETERS, make_recognizer
 from cs3d_ros.nodes.fer_report import FerReport
 from cs3d_ros.nodes.managed import ManagedNode
 from cs3d_ros.nodes.packet_queue import Arrival, PacketQueue
-from cs3d_ros.nodes.parameters import ParameterSpec
-from cs3d_ros.recognizer import (
-    DEFAULT_HOP_MS,
-    DEFAULT_MAX_EVENTS,
-    ReadyWindow,
-    Recognition,
-    Recognizer,
-)
+from cs3d_ros.recognizer import ReadyWindow, Recognition, Recognizer
 
 if TYPE_CHECKING:
     from cs3d_ros.events.packets import EventPacket
     from cs3d_ros.network.classifier import Classifier
-
-PARAMETERS = (
-    ParameterSpec(
-        "model",
-        "",
-        "Checkpoint (.safetensors) to load; the word 'untrained' loads random weights, for trying "
-        "the plumbing only.",
-    ),
-    ParameterSpec("device", "auto", "Where the network runs: auto, cpu, cuda or cuda:N."),
-    ParameterSpec("threads", 0, "CPU threads of the network; 0: all cores.", 0, 256),
-    ParameterSpec(
-        "window_ms",
-        0.0,
-        "Length of a window in ms; 0.0: the one that the network was trained on.",
-        0.0,
-        10_000.0,
-    ),
-    ParameterSpec(
-        "hop_ms", DEFAULT_HOP_MS, "Time from one window to the next in ms.", 1.0, 10_000.0
-    ),
-    ParameterSpec(
-        "roi",
-        [0, 0, 0, 0],
-        "Region of the sensor to look at, pixels: x, y, width, height; all 0: the largest centred "
-        "square.",
-    ),
-    ParameterSpec(
-        "queue_bytes",
-        64 * 2**20,
-        "Packets waiting to be decoded, in bytes; beyond that the oldest are dropped.",
-        2**16,
-        2**32,
-    ),
-    ParameterSpec(
-        "max_events",
-        DEFAULT_MAX_EVENTS,
-        "Decoded events waiting for their windows; beyond that the oldest are dropped.",
-        1_000,
-        1_000_000_000,
-    ),
-)
 
 _DIAGNOSTICS_PERIOD_S = 1.0
 # The worker looks at its stop flag this often.
@@ -93,9 +47,10 @@ _END_S = 1.0
 class FerNode(ManagedNode):
     """Recognises facial expressions in event packets.
 
-    Subscribes to `events`, publishes `~/expression`, `~/debug_image` (only while somebody
-    subscribes) and `/diagnostics`. The callback of the subscription only enqueues; one worker
-    decodes every packet and runs the network on the newest complete window.
+    Subscribes to `events`, and to `~/roi` if the region comes from there; publishes `~/expression`,
+    `~/debug_image` (only while somebody subscribes) and `/diagnostics`. The callback of the
+    subscription only enqueues; one worker decodes every packet and runs the network on the newest
+    complete window.
     """
 
     def __init__(self) -> None:
@@ -108,6 +63,7 @@ class FerNode(ManagedNode):
         self._worker: threading.Thread | None = None
         self._stopping = threading.Event()
         self._subscription: Subscription | None = None
+        self._roi_subscription: Subscription | None = None
         self._bridge: Any = None
         self._expressions = self.create_lifecycle_publisher(
             ExpressionStamped, "~/expression", QoSProfile(depth=10)
@@ -134,7 +90,7 @@ class FerNode(ManagedNode):
             device=self.parameters["device"],
             threads=self.parameters["threads"],
         )
-        recognizer = self._make_recognizer(self._classifier)
+        recognizer = make_recognizer(self.parameters, self._classifier)
         recognizer.warm_up()
         self.get_logger().info(
             f"model {self._classifier.name} on {self._classifier.device}, ready after "
@@ -150,7 +106,7 @@ class FerNode(ManagedNode):
     def activate(self) -> None:
         """Subscribe and start the worker, with all counts at zero."""
         assert self._classifier is not None
-        self._recognizer = self._make_recognizer(self._classifier)
+        self._recognizer = make_recognizer(self.parameters, self._classifier)
         self._queue = PacketQueue(self.parameters["queue_bytes"])
         self._report = FerReport()
         self._subscription = self.create_subscription(
@@ -160,6 +116,10 @@ class FerNode(ManagedNode):
             EVENTS_QOS,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        if self.parameters["roi_mode"] == "topic":
+            self._roi_subscription = self.create_subscription(
+                RegionOfInterest, "~/roi", self._look_at, qos_profile_sensor_data
+            )
         self._stopping.clear()
         self._worker = threading.Thread(
             target=self._work,
@@ -194,6 +154,9 @@ class FerNode(ManagedNode):
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
+        if self._roi_subscription is not None:
+            self.destroy_subscription(self._roi_subscription)
+            self._roi_subscription = None
         if self._queue is not None:
             self._queue.close()
         if self._worker is not None:
@@ -203,20 +166,13 @@ class FerNode(ManagedNode):
             self._worker = None
         return True
 
-    def _make_recognizer(self, classifier: Classifier) -> Recognizer:
-        roi = self.parameters["roi"]
-        if len(roi) != 4:
-            raise Cs3dError(
-                f"parameter roi has {len(roi)} numbers, expected 4: x, y, width and height in "
-                "pixels, or all 0 for the largest centred square"
-            )
-        return Recognizer(
-            classifier,
-            window_ms=self.parameters["window_ms"] or None,
-            hop_ms=self.parameters["hop_ms"],
-            roi=Roi(*roi) if any(roi) else None,
-            max_events=self.parameters["max_events"],
-        )
+    def _look_at(self, msg: RegionOfInterest) -> None:
+        assert self._recognizer is not None
+        try:
+            self._recognizer.look_at(roi_from_msg(msg))
+        except RoiError as error:
+            self._report.rois_refused += 1
+            self.get_logger().warning(f"region refused: {error}", throttle_duration_sec=5.0)
 
     def _enqueue(self, msg: EventPacketMsg) -> None:
         assert self._queue is not None

@@ -30,6 +30,7 @@ class FerReport:
     windows: int = 0
     windows_skipped: int = 0
     windows_failed: int = 0
+    rois_refused: int = 0
     recognitions: int = 0
     frame_id: str = ""
     _last_error: str = ""
@@ -72,7 +73,8 @@ class FerReport:
         stream, windows = recognizer.stream, recognizer.windows
         now_ns = time.monotonic_ns()
         seconds = max((now_ns - self._before_ns) * 1e-9, 1e-9)
-        decoder = stream.decoder
+        decoder, clock = stream.decoder, stream.clock
+        noise, tracker = recognizer.noise_filter, recognizer.tracker
         counts = {
             "packets_received": queue.packets_in,
             "packets": self.packets,
@@ -85,8 +87,10 @@ class FerReport:
             "windows": self.windows,
             "windows_skipped": self.windows_skipped,
             "windows_failed": self.windows_failed,
+            "rois_refused": self.rois_refused,
             "recognitions": self.recognitions,
             "resets": stream.counters.resets,
+            "host_clock_jumps": clock.jumps,
             "reserved_words": decoder.counters.reserved_words if decoder else 0,
             "events_out_of_bounds": decoder.counters.out_of_bounds if decoder else 0,
             "truncated_bytes": decoder.counters.truncated_bytes if decoder else 0,
@@ -107,6 +111,10 @@ class FerReport:
             "inference_ms": _median(self._inference_ms),
             "latency_ms": _median(self._latency_ms),
             "queue_bytes": queue.bytes_waiting,
+            "clock_offset_s": _or_nan(clock.offset_ns, 1e-9),
+            "clock_drift_ppm": _or_nan(clock.drift, 1e6),
+            "roi_lost": tracker.lost if tracker else False,
+            **{f"noise_{name}": n for name, n in (noise.removed if noise else {}).items()},
             "last_error": self._last_error,
             **counts,
         }
@@ -131,10 +139,16 @@ class FerReport:
             "events_dropped": "events dropped, because max_events is reached",
             "windows_skipped": "windows skipped, because the network is slower than the hop",
             "windows_failed": "windows without a result; see last_error",
+            "rois_refused": "regions on ~/roi refused; see the log",
+            "host_clock_jumps": "times the clock of the packets' stamps was set",
             "internal_errors": "internal errors; see the log",
         }
         warnings += [f"{new[key]} {text}" for key, text in sentences.items() if new[key]]
         return warnings
+
+
+def _or_nan(value: float | None, scale: float) -> float:
+    return float("nan") if value is None else value * scale
 
 
 def _median(values: deque[float]) -> float:

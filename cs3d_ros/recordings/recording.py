@@ -1,10 +1,18 @@
 """What all recordings have in common."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from cs3d_ros.errors import Cs3dError
-from cs3d_ros.events.packets import EventPacket
+from cs3d_ros.events.packets import MAX_SENSOR_SIDE, EventPacket
+
+SLICE_NS = 4_096_000
+"""How much sensor time one packet of a file without packets holds, in ns; EVT3's TIME_HIGH."""
+
+MAX_TIME_NS = (1 << 31) * 1_000_000_000 - 1
+"""The last moment that ROS time can say, in the year 2038."""
 
 
 class RecordingError(Cs3dError):
@@ -40,3 +48,91 @@ class Recording(Protocol):
 
     def close(self) -> None:
         """Release the files; closing twice does no harm."""
+
+
+class FileRecording:
+    """A file without topics that each iteration opens anew; see `Recording`.
+
+    A derived class says how to iterate.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.topic = ""
+        self.topics: tuple[str, ...] = ()
+        self.message_count: int | None = None
+        self.duration_ns: int | None = None
+
+    def __enter__(self) -> "FileRecording":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Do nothing: no file is open between iterations."""
+
+    @contextmanager
+    def open_file(self) -> Iterator[BinaryIO]:
+        """The file, open for reading.
+
+        Raises:
+            RecordingError: It cannot be opened, or not be read within the block.
+        """
+        try:
+            with self.path.open("rb") as file:
+                yield file
+        except OSError as error:
+            raise RecordingError(f"{self.path}: cannot be read ({error})") from error
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A new file, open for writing; where the block fails, nothing of it is left.
+
+    Raises:
+        RecordingError: The file exists already or cannot be written.
+    """
+    path = Path(path).expanduser()
+    try:
+        with path.open("xb") as file:
+            try:
+                yield file
+            except BaseException:
+                path.unlink()
+                raise
+    except FileExistsError as error:
+        raise RecordingError(f"{path}: exists already; choose another name") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be written ({error})") from error
+
+
+def checked_size(path: Path, width: int, height: int) -> tuple[int, int]:
+    """A sensor's size as a file declares it.
+
+    Raises:
+        RecordingError: A size that no sensor has.
+    """
+    if not (0 < width <= MAX_SENSOR_SIDE and 0 < height <= MAX_SENSOR_SIDE):
+        raise RecordingError(
+            f"{path}: a sensor of {width}x{height} pixels, expected 1 to {MAX_SENSOR_SIDE} on each "
+            "side; the file is damaged, or its header wrong"
+        )
+    return width, height
+
+
+def checked_stamp(path: Path, stamp_ns: int) -> int:
+    """A packet's stamp in ns since the epoch.
+
+    Raises:
+        RecordingError: ROS time cannot say it.
+    """
+    if not 0 <= stamp_ns <= MAX_TIME_NS:
+        raise RecordingError(
+            f"{path}: a time of {stamp_ns} ns since the epoch, expected 0 to {MAX_TIME_NS} as ROS "
+            "has it; the file is damaged, or its times are of another unit"
+        )
+    return stamp_ns

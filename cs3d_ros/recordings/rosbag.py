@@ -1,14 +1,12 @@
-"""Event packets in rosbag2 recordings, sqlite3 and mcap."""
+"""Event packets in rosbag2 recordings, and labels beside them."""
 
 from __future__ import annotations
 
-import logging
-import re
+import heapq
+import struct
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rosbags.interfaces import (
     Qos,
@@ -18,56 +16,36 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 from cs3d_ros.events.packets import EventPacket
+from cs3d_ros.recordings.bag_files import EVENT_TYPE, EVENT_TYPES, EXPRESSION_TYPE, BagFiles
+from cs3d_ros.recordings.bag_files import typestore as bag_types
+from cs3d_ros.recordings.labels import LABEL_TOPIC, Label, label_message
 from cs3d_ros.recordings.recording import RecordingError
 
-if TYPE_CHECKING:
-    from rosbags.interfaces import Connection
-    from rosbags.typesys.store import Typestore
-
-EVENT_TYPE = "event_camera_msgs/msg/EventPacket"
-# The name before 2023, with the same fields.
-OLD_EVENT_TYPE = "event_array_msgs/msg/EventArray"
 DEFAULT_TOPIC = "/event_camera/events"
 
-# Old sqlite3 bags carry no message definitions, so that this one serves for all.
-_EVENT_DEFINITION = """\
-std_msgs/Header header
-uint32 height
-uint32 width
-uint64 seq
-uint64 time_base
-string encoding
-bool is_bigendian
-uint8[] events
-"""
-
 _FOREVER = QosTime(9223372036, 854775807)
-# What the camera drivers offer, so that a replayed bag behaves as a camera does.
-_DRIVER_QOS = Qos(
-    history=QosHistory.KEEP_LAST,
-    depth=1000,
-    reliability=QosReliability.BEST_EFFORT,
-    durability=QosDurability.VOLATILE,
-    deadline=_FOREVER,
-    lifespan=_FOREVER,
-    liveliness=QosLiveliness.AUTOMATIC,
-    liveliness_lease_duration=_FOREVER,
-    avoid_ros_namespace_conventions=False,
-)
-
-_log = logging.getLogger(__name__)
 
 
-@cache
-def _typestore() -> Typestore:
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name in (EVENT_TYPE, OLD_EVENT_TYPE):
-        store.register(get_types_from_msg(_EVENT_DEFINITION, name))
-    return store
+def _qos(depth: int, reliability: QosReliability) -> Qos:
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+# What the camera drivers and the node `fer` offer, so that a replayed bag behaves as they do.
+_DRIVER_QOS = _qos(1000, QosReliability.BEST_EFFORT)
+_EXPRESSION_QOS = _qos(10, QosReliability.RELIABLE)
 
 
 class BagRecording:
@@ -75,18 +53,17 @@ class BagRecording:
 
     def __init__(self, path: Path, topic: str | None) -> None:
         self.path = path
-        self._stack = ExitStack()
-        self._is_closed = False
+        self._files = BagFiles(path)
         try:
-            readers = self._open_readers()
-            connections = [c for reader in readers for c in reader.connections]
-            self.topics = tuple(sorted({c.topic for c in connections if _has_events(c)}))
-            self.topic = self._choose(topic, connections)
+            self.topics = self._files.topics(*EVENT_TYPES)
+            self.topic = self._choose(topic)
         except BaseException:
-            self._stack.close()
+            self._files.close()
             raise
-        self._sources = [(r, chosen) for r in readers if (chosen := self._chosen(r))]
-        self.message_count: int | None = sum(c.msgcount for _, cs in self._sources for c in cs)
+        self._sources = self._files.sources(self.topic, *EVENT_TYPES)
+        self.message_count: int | None = sum(
+            c.msgcount for _, connections in self._sources for c in connections
+        )
         begin_ns = min(reader.start_time for reader, _ in self._sources)
         # rosbags' end is the first time after the last message.
         end_ns = max(reader.end_time for reader, _ in self._sources) - 1
@@ -100,65 +77,15 @@ class BagRecording:
 
     def close(self) -> None:
         """Release the files; closing twice does no harm."""
-        self._stack.close()
-        self._is_closed = True
+        self._files.close()
 
     def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
-        if self._is_closed:
-            raise RecordingError(f"{self.path}: is closed; read it within its `with` block")
-        store = _typestore()
-        for reader, connections in self._sources:
-            messages = reader.messages(connections)
-            while True:
-                # Damaged files raise whatever they run into, from struct.error to CorruptError.
-                try:
-                    connection, log_time_ns, data = next(messages)
-                    packet = _packet(store.deserialize_cdr(data, connection.msgtype))
-                except StopIteration:
-                    break
-                except Exception as error:
-                    raise self._unreadable(self.path, error) from error
-                yield log_time_ns, packet
+        for log_time_ns, message in self._files.messages(self._sources):
+            yield log_time_ns, _packet(message)
 
-    def _open_readers(self) -> list[Reader]:
-        try:
-            return [self._open_reader(self.path)]
-        except RecordingError as error:
-            if not self.path.is_dir():
-                raise
-            files = sorted(
-                (p for p in self.path.iterdir() if p.suffix in (".mcap", ".db3")),
-                key=lambda p: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", p.name)],
-            )
-            if not files:
-                raise RecordingError(
-                    f"{error}; there is no .mcap or .db3 file in the folder to read instead"
-                ) from error
-            _log.warning(
-                "%s: metadata.yaml is missing or unusable (%s); reading the storage files without",
-                self.path,
-                error.__cause__,
-            )
-        return [self._open_reader(file) for file in files]
-
-    def _open_reader(self, path: Path) -> Reader:
-        try:
-            reader = Reader(path)
-            reader.open()
-        except Exception as error:
-            raise self._unreadable(path, error) from error
-        self._stack.callback(reader.close)
-        return reader
-
-    def _unreadable(self, path: Path, error: Exception) -> RecordingError:
-        return RecordingError(
-            f"{path}: not a rosbag2 recording, or a damaged one ({type(error).__name__}: {error}); "
-            "`ros2 bag info` and `mcap recover` may tell more"
-        )
-
-    def _choose(self, topic: str | None, connections: list[Connection]) -> str:
+    def _choose(self, topic: str | None) -> str:
         if not self.topics:
-            found = sorted({f"{c.topic} ({c.msgtype})" for c in connections})
+            found = sorted({f"{c.topic} ({c.msgtype})" for c in self._files.connections})
             raise RecordingError(
                 f"{self.path}: no topic of type {EVENT_TYPE}; it has: "
                 f"{', '.join(found) if found else 'no topics at all'}"
@@ -175,13 +102,6 @@ class BagRecording:
                 f"{self.path}: no events on {topic!r}, expected one of: {', '.join(self.topics)}"
             )
         return topic
-
-    def _chosen(self, reader: Reader) -> list[Connection]:
-        return [c for c in reader.connections if c.topic == self.topic and _has_events(c)]
-
-
-def _has_events(connection: Connection) -> bool:
-    return connection.msgtype in (EVENT_TYPE, OLD_EVENT_TYPE)
 
 
 def _packet(message: Any) -> EventPacket:
@@ -200,40 +120,75 @@ def _packet(message: Any) -> EventPacket:
 
 
 def write_recording(
-    path: str | Path, packets: Iterable[tuple[int, EventPacket]], topic: str = DEFAULT_TOPIC
+    path: str | Path,
+    packets: Iterable[tuple[int, EventPacket]],
+    topic: str = DEFAULT_TOPIC,
+    labels: Iterable[Label] | None = None,
+    label_topic: str = LABEL_TOPIC,
 ) -> None:
-    """Write packets as a rosbag2 folder with mcap storage, readable from Humble on.
+    """Write packets, and labels with them, as a rosbag2 folder with mcap storage.
+
+    It is readable from Humble on. Packets and labels are merged by their log times as they come;
+    of equal times, the packet is first. Packets are not kept in memory, labels are.
 
     Args:
         path: Folder to make.
         packets: (log_time_ns, packet), as a recording yields them, in the order of time.
         topic: Topic to write them to.
+        labels: What the recording shows, in any order; None makes a recording without that topic.
+        label_topic: Topic to write the labels to, as `cs3d_ros/msg/ExpressionStamped`.
 
     Raises:
-        RecordingError: The folder exists already or cannot be written.
+        RecordingError: The folder exists already or cannot be written, both topics are the same,
+            or a time is none that ROS has.
     """
-    store = _typestore()
-    header = store.types["std_msgs/msg/Header"]
-    time = store.types["builtin_interfaces/msg/Time"]
-    event = store.types[EVENT_TYPE]
+    if labels is not None and label_topic == topic:
+        raise RecordingError(f"{path}: events and labels both on {topic!r}; choose two topics")
+    store = bag_types()
     try:
         # Version 9 of the metadata is not understood before Jazzy.
         with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-            connection = writer.add_connection(
+            events_to = writer.add_connection(
                 topic, EVENT_TYPE, typestore=store, offered_qos_profiles=[_DRIVER_QOS]
             )
-            for log_time_ns, packet in packets:
-                seconds, nanoseconds = divmod(packet.stamp_ns, 1_000_000_000)
-                message = event(
-                    header=header(time(seconds, nanoseconds), packet.frame_id),
-                    height=packet.height,
-                    width=packet.width,
-                    seq=packet.seq,
-                    time_base=packet.time_base,
-                    encoding=packet.encoding,
-                    is_bigendian=packet.is_bigendian,
-                    events=packet.payload_bytes(),
+            entries: Iterable[tuple[int, EventPacket | Label]] = packets
+            if labels is not None:
+                labels_to = writer.add_connection(
+                    label_topic,
+                    EXPRESSION_TYPE,
+                    typestore=store,
+                    offered_qos_profiles=[_EXPRESSION_QOS],
                 )
-                writer.write(connection, log_time_ns, store.serialize_cdr(message, EVENT_TYPE))
-    except (WriterError, OSError) as error:
+                in_order = sorted(labels, key=lambda label: label.log_time_ns)
+                entries = heapq.merge(
+                    packets,
+                    ((label.log_time_ns, label) for label in in_order),
+                    key=lambda entry: entry[0],
+                )
+            frame_id = ""
+            for log_time_ns, entry in entries:
+                if isinstance(entry, EventPacket):
+                    frame_id = entry.frame_id
+                    data = store.serialize_cdr(_packet_message(entry), EVENT_TYPE)
+                    writer.write(events_to, log_time_ns, data)
+                else:
+                    data = store.serialize_cdr(label_message(entry, frame_id), EXPRESSION_TYPE)
+                    writer.write(labels_to, log_time_ns, data)
+    except (WriterError, OSError, struct.error) as error:
         raise RecordingError(f"{path}: cannot be written ({error})") from error
+
+
+def _packet_message(packet: EventPacket) -> Any:
+    types = bag_types().types
+    seconds, nanoseconds = divmod(packet.stamp_ns, 1_000_000_000)
+    stamp = types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
+    return types[EVENT_TYPE](
+        header=types["std_msgs/msg/Header"](stamp, packet.frame_id),
+        height=packet.height,
+        width=packet.width,
+        seq=packet.seq,
+        time_base=packet.time_base,
+        encoding=packet.encoding,
+        is_bigendian=packet.is_bigendian,
+        events=packet.payload_bytes(),
+    )

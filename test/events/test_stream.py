@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs3d_ros.events.evt3 import encode
+from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import EventPacket, PacketError
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings import open_recording

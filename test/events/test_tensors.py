@@ -1,41 +1,37 @@
-"""Representations against a plain reference, regions of interest and bad arguments."""
+"""All representations: geometry, against their definitions, on recordings, and bad arguments."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs3d_ros.events import tensors
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
-from cs3d_ros.events.tensors import TensorError, bin_window, representations
-from cs3d_ros.events.windows import Window
-from event_helpers import events
+from cs3d_ros.events.stream import EventStream
+from cs3d_ros.events.tensors import TensorError, bin_window, channels, representations
+from cs3d_ros.events.windows import SlidingWindows, Window
+from cs3d_ros.recordings import open_recording
+from event_helpers import events, rows
+from recordings_data import recording_path
+
+ALL = representations()
+PLAIN = Roi(0, 0, 8, 8)
 
 
-def reference(window, roi, bins, size):
-    """`on_off_recency` as its definition reads, with exact integers where it cuts."""
-    duration = window.end_ns - window.start_ns
-    counts = np.zeros((2, bins, size, size))
-    recency = np.zeros((bins, size, size))
+# What each representation is by definition, slowly and with exact integers where it cuts.
+
+
+def members(window, roi):
+    """(t − start, x − left, y − top, p) of the events inside."""
     for chunk in window.chunks:
-        for t, x, y, p in zip(
-            chunk.t_ns.tolist(), chunk.x.tolist(), chunk.y.tolist(), chunk.p, strict=True
-        ):
-            if not window.start_ns <= t < window.end_ns:
-                continue
-            if not (roi.x <= x < roi.x + roi.width and roi.y <= y < roi.y + roi.height):
-                continue
-            time_bin, rest = divmod((t - window.start_ns) * bins, duration)
-            for row in cells(y - roi.y, roi.height, size):
-                for column in cells(x - roi.x, roi.width, size):
-                    counts[0 if p else 1, time_bin, row, column] += 1
-                    age = (rest + 1) / duration
-                    recency[time_bin, row, column] = max(recency[time_bin, row, column], age)
-    per_cell = max(1, roi.width * roi.height / size**2)
-    return np.concatenate([np.log1p(counts / per_cell), recency[None]]).astype(np.float32)
+        for t, x, y, p in rows(chunk):
+            dt, column, row = t - window.start_ns, x - roi.x, y - roi.y
+            in_time = 0 <= dt < window.end_ns - window.start_ns
+            if in_time and 0 <= column < roi.width and 0 <= row < roi.height:
+                yield dt, column, row, p
 
 
 def cells(pixel, pixels, size):
@@ -45,16 +41,53 @@ def cells(pixel, pixels, size):
     return [pixel * size // pixels]
 
 
-def chunked(rows, cuts):
-    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    return tuple(events(rows[a:b]) for a, b in itertools.pairwise(edges))
+def places(window, roi, size):
+    """(t − start, row, column, p) of every cell that shows an event."""
+    for dt, x, y, p in members(window, roi):
+        for row, column in itertools.product(cells(y, roi.height, size), cells(x, roi.width, size)):
+            yield dt, row, column, p
+
+
+def reference(name, window, roi, bins, size):
+    duration = window.end_ns - window.start_ns
+    shape = (channels(name), bins, size, size)
+    if name == "voxel_grid":
+        result = np.zeros(shape)
+        for dt, row, column, p in places(window, roi, size):
+            instant = (bins - 1) * dt / duration
+            for b in range(bins):
+                weight = max(0, 1 - abs(b - instant))
+                result[0, b, row, column] += weight if p else -weight
+        return result
+    if name == "time_surface":
+        result = np.zeros(shape)
+        for dt, row, column, p in places(window, roi, size):
+            for b in range(dt * bins // duration, bins):
+                value = math.exp(dt * bins / duration - (b + 1))
+                old = result[1 - p, b, row, column]
+                result[1 - p, b, row, column] = max(old, value)
+        return result
+    if name == "binary":
+        bits = np.zeros(shape, int)
+        for dt, row, column, _ in places(window, roi, size):
+            b, bit = divmod(dt * bins * 8 // duration, 8)
+            bits[0, b, row, column] |= 1 << bit
+        return bits / 256
+    counts, recency = np.zeros((2, *shape[1:])), np.zeros((1, *shape[1:]))
+    for dt, row, column, p in places(window, roi, size):
+        b, rest = divmod(dt * bins, duration)
+        counts[1 - p, b, row, column] += 1
+        recency[0, b, row, column] = max(recency[0, b, row, column], (rest + 1) / duration)
+    if name == "polarity_counts":
+        return counts
+    per_cell = max(1, roi.width * roi.height / size**2)
+    return np.concatenate([np.log1p(counts / per_cell), recency])
 
 
 @st.composite
-def cases(draw):
+def windows(draw, max_size=60):
     start_ns = draw(st.integers(-(10**6), 10**15))
     duration_ns = draw(st.integers(1, 50) | st.integers(1, 10**12))
-    roi = Roi(*(draw(st.integers(0, 4)) for _ in "xy"), *(draw(st.integers(1, 40)) for _ in "wh"))
     rows = draw(
         st.lists(
             st.tuples(
@@ -63,120 +96,163 @@ def cases(draw):
                 st.integers(0, 46),
                 st.integers(0, 1),
             ),
-            max_size=60,
+            max_size=max_size,
         )
     )
-    chunks = chunked(rows, draw(st.lists(st.integers(0, 60), max_size=4)))
-    window = Window(start_ns, start_ns + duration_ns, chunks, 0)
-    return window, roi, draw(st.integers(1, 7)), draw(st.integers(1, 45))
+    cuts = sorted(draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    edges = [0, *cuts, len(rows)]
+    chunks = tuple(events(rows[a:b]) for a, b in itertools.pairwise(edges))
+    return Window(start_ns, start_ns + duration_ns, chunks, 0)
 
 
-@given(cases())
-def test_binning_agrees_with_the_reference(case):
-    result = bin_window(*case)
+@st.composite
+def regions(draw):
+    return Roi(*(draw(st.integers(0, 4)) for _ in "xy"), *(draw(st.integers(1, 40)) for _ in "wh"))
+
+
+@pytest.mark.parametrize("name", ALL)
+@given(windows(), regions(), st.integers(1, 7), st.integers(1, 45))
+def test_tensors_are_what_their_definition_says(name, window, roi, bins, size):
+    result = bin_window(window, roi, bins, size, name)
     assert result.dtype == np.float32
-    np.testing.assert_allclose(result, reference(*case), rtol=2e-6, atol=0)
+    assert result.flags.c_contiguous
+    expected = reference(name, window, roi, bins, size)
+    np.testing.assert_allclose(result, expected, rtol=2e-6, atol=1e-5 * (name == "voxel_grid"))
 
 
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("side", [16, 112, 113, 300])
-def test_sizes_of_practice_agree_with_the_reference(side):
+def test_sizes_of_practice_agree_with_the_definition(name, side):
     rng = np.random.default_rng(side)
-    rows = list(
-        zip(
-            (rng.integers(0, 500_000, 3000) * 1000).tolist(),
-            *(rng.integers(0, side + 10, (2, 3000)).tolist()),
-            rng.integers(0, 2, 3000).tolist(),
-            strict=True,
-        )
+    chunk = Events(
+        rng.integers(0, 500_000, 1500) * 1000,
+        *rng.integers(0, side + 10, (2, 1500)).astype(np.uint16),
+        rng.integers(0, 2, 1500).astype(np.uint8),
     )
-    case = Window(0, 500_000_000, chunked(rows, [10, 1000]), 3000), Roi(5, 3, side, side), 16, 112
-    np.testing.assert_allclose(bin_window(*case), reference(*case), rtol=2e-6, atol=0)
+    case = Window(0, 500_000_000, (chunk,), 1500), Roi(5, 3, side, side), 16, 112
+    expected = reference(name, *case)
+    np.testing.assert_allclose(bin_window(*case, name), expected, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_events_no_values(name):
+    for chunks in ((), (Events.empty(),)):
+        result = bin_window(Window(0, 80, chunks, 0), PLAIN, 4, 8, name)
+        assert result.shape == (channels(name), 4, 8, 8)
+        assert not result.any()
+
+
+@pytest.mark.parametrize("name", ALL)
+@given(windows(), regions(), st.integers(1, 5), st.integers(1, 20), st.randoms())
+def test_the_order_of_events_does_not_matter(name, window, roi, bins, size, random):
+    everything = rows(*window.chunks)
+    random.shuffle(everything)
+    shuffled = Window(window.start_ns, window.end_ns, (events(everything),), 0)
+    expected = bin_window(window, roi, bins, size, name)
+    result = bin_window(shuffled, roi, bins, size, name)
+    if name == "voxel_grid":
+        np.testing.assert_allclose(result, expected, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_makes_no_difference_how_events_are_cut_into_chunks(name):
+    rng = np.random.default_rng(5)
+    n = 70_000
+    columns = (
+        np.sort(rng.integers(0, 80, n)),
+        *rng.integers(0, 8, (2, n)).astype(np.uint16),
+        rng.integers(0, 2, n).astype(np.uint8),
+    )
+    chunks = tuple(
+        Events(*(column[a:b] for column in columns))
+        for a, b in itertools.pairwise([0, 1, 1, 700, 40_000, n])
+    )
+    whole = bin_window(Window(0, 80, (Events(*columns),), n), PLAIN, 4, 8, name)
+    np.testing.assert_array_equal(bin_window(Window(0, 80, chunks, n), PLAIN, 4, 8, name), whole)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("bins", "duration_ns"), [(3, 123_456_789), (9, 999_999_999), (15, 500_000_000)]
+)
+def test_an_event_at_an_edge_is_in_the_bin_that_begins_there(name, bins, duration_ns):
+    """In floating point some of these fall short of the edge."""
+    rows = [(k * duration_ns // bins, 0, 0, 1) for k in range(bins) if k * duration_ns % bins == 0]
+    window = Window(0, duration_ns, (events(rows),), len(rows))
+    result = bin_window(window, PLAIN, bins, 8, name)
+    expected = reference(name, window, PLAIN, bins, 8)
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6 * (name == "voxel_grid"))
+
+
+@given(windows(), regions(), st.integers(1, 7), st.integers(1, 20))
+def test_counts_and_voxels_add_up(window, roi, bins, size):
+    inside = list(members(window, roi))
+    on = sum(p for *_, p in inside)
+    side = min(size, roi.width, roi.height)
+    counts = bin_window(window, roi, bins, side, "polarity_counts").sum((1, 2, 3))
+    assert counts.tolist() == [on, len(inside) - on]
+    voxels = bin_window(window, roi, bins, side, "voxel_grid").sum(dtype=np.float64)
+    assert voxels == pytest.approx(2 * on - len(inside), abs=1e-4)
+
+
+@given(windows(), regions(), st.integers(1, 7), st.integers(1, 20))
+def test_values_stay_in_their_ranges(window, roi, bins, size):
+    assert bin_window(window, roi, bins, size, "on_off_recency").min() >= 0
+    for name in ("time_surface", "binary"):
+        result = bin_window(window, roi, bins, size, name)
+        assert 0 <= result.min() <= result.max() <= 1
+    whole = bin_window(window, roi, bins, size, "polarity_counts")
+    np.testing.assert_array_equal(whole, np.round(whole))
+
+
+def recorded_window(path, duration_ns):
+    """The first complete window of a recording, with the size of the sensor."""
+    stream, cutter = EventStream(), SlidingWindows(duration_ns, duration_ns, 10**9)
+    with open_recording(path) as recording:
+        for _, packet in recording:
+            decoded = stream.feed(packet)
+            if stream.now_ns is not None:
+                for window in cutter.push(decoded, stream.now_ns):
+                    if window.event_count:
+                        return window, packet.width, packet.height
+    raise AssertionError("no window")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_drawn_face_agrees_with_the_definition(drawn_face, name):
+    window, width, height = recorded_window(drawn_face, 40_000_000)
+    roi = Roi.centred_square(width, height)
+    expected = reference(name, window, roi, 4, 28)
+    np.testing.assert_allclose(bin_window(window, roi, 4, 28, name), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_every_member_of_a_real_window_is_counted():
+    window, width, height = recorded_window(recording_path("evt3"), 20_000_000)
+    assert window.event_count > 1000
+    counts = bin_window(window, Roi(0, 0, width, height), 16, 112, "polarity_counts")
+    on = sum(
+        int(chunk.p[(window.start_ns <= chunk.t_ns) & (chunk.t_ns < window.end_ns)].sum())
+        for chunk in window.chunks
+    )
+    assert counts.sum((1, 2, 3)).tolist() == [on, window.event_count - on]
 
 
 def test_the_default_is_what_the_network_reads():
     tensor = bin_window(Window(0, 100, (), 0), Roi(0, 0, 100, 100))
-    assert tensor.shape == (3, 16, 112, 112)
+    assert tensor.shape == (channels("on_off_recency"), 16, 112, 112)
     assert not tensor.any()
 
 
-def test_bins_meet_without_overlap():
-    rows = [(t, 0, 0, 1) for t in range(100)]
-    tensor = bin_window(Window(0, 100, (events(rows),), 100), Roi(0, 0, 8, 8), bins=4, size=1)
-    np.testing.assert_allclose(np.expm1(tensor[0, :, 0, 0]) * 64, [25] * 4, rtol=1e-5)
-    np.testing.assert_allclose(tensor[2, :, 0, 0], [0.97] * 4)
-
-
-@pytest.mark.parametrize(
-    ("bins", "duration_ns"), [(3, 123_456_789), (9, 999_999_999), (15, 500_000_000)]
-)
-def test_an_event_at_an_edge_is_in_the_bin_that_begins_there(bins, duration_ns):
-    """In floating point some of these fall short of the edge."""
-    rows = [(k * duration_ns // bins, 0, 0, 1) for k in range(bins) if k * duration_ns % bins == 0]
-    window = Window(0, duration_ns, (events(rows),), len(rows))
-    tensor = bin_window(window, Roi(0, 0, 8, 8), bins, 8)
-    np.testing.assert_allclose(tensor, reference(window, Roi(0, 0, 8, 8), bins, 8), rtol=1e-6)
-
-
-def test_recency_is_positive_at_the_start_and_one_at_most_at_the_end():
-    first = bin_window(Window(0, 10**9, (events([(0, 0, 0, 1)]),), 1), Roi(0, 0, 8, 8), 1, 8)
-    assert 0 < first[2].max() < 1e-6
-    last = bin_window(Window(0, 10, (events([(9, 0, 0, 1)]),), 1), Roi(0, 0, 8, 8), 1, 8)
-    assert last[2].max() == 1
-
-
-def test_the_latest_event_counts_in_whatever_order():
-    rows = [(90, 0, 0, 1), (10, 0, 0, 1)]
-    window = Window(0, 100, (events(rows),), 2)
-    assert bin_window(window, Roi(0, 0, 8, 8), 1, 8)[2, 0, 0, 0] == np.float32(0.91)
-
-
-def test_many_events_in_one_cell():
-    n = 5000
-    chunk = Events(
-        np.arange(n), np.zeros(n, np.uint16), np.zeros(n, np.uint16), np.ones(n, np.uint8)
-    )
-    tensor = bin_window(Window(0, n, (chunk,), n), Roi(0, 0, 8, 8), bins=1, size=8)
-    assert tensor[0, 0, 0, 0] == pytest.approx(np.log1p(n))
-    assert tensor[0].sum() == tensor[0, 0, 0, 0]
-    assert not tensor[1].any()
-
-
-def test_a_face_fills_the_tensor_alike_at_any_resolution():
-    """Each pixel fires once: four times the pixels, the same tensor."""
-    small, large = (
-        events([(0, x, y, 1) for x in range(side) for y in range(side)]) for side in (16, 32)
-    )
-    a = bin_window(Window(0, 1, (small,), 0), Roi(0, 0, 16, 16), bins=1, size=8)
-    b = bin_window(Window(0, 1, (large,), 0), Roi(0, 0, 32, 32), bins=1, size=8)
-    np.testing.assert_array_equal(a, b)
-
-
-def test_results_are_independent_of_each_other():
-    window = Window(0, 10, (events([(5, 1, 1, 1)]),), 1)
-    first = bin_window(window, Roi(0, 0, 8, 8), 2, 8)
-    kept = first.copy()
-    bin_window(Window(0, 10, (events([(1, 5, 5, 0)]),), 1), Roi(0, 0, 8, 8), 2, 8)
-    np.testing.assert_array_equal(first, kept)
-    assert first.flags.writeable
-
-
-def test_small_chunks_are_joined_and_large_ones_taken_as_they_are():
-    small = [events([(i, 0, 0, 1)]) for i in range(3)]
-    n = tensors._BATCH + 1
-    large = Events(
-        np.zeros(n, np.int64), np.zeros(n, np.uint16), np.zeros(n, np.uint16), np.zeros(n, np.uint8)
-    )
-    batches = list(tensors._joined((*small, large, small[0])))
-    assert [len(batch[0]) for batch in batches] == [3, n, 1]
-    assert batches[1][0] is large.t_ns
-
-
-def test_each_kernel_is_compiled_for_one_set_of_types():
-    """Another set would mean that some window waits for the compiler after warm_up()."""
-    chunk = events([(0, 1, 1, 1)])
-    bin_window(Window(0, 10, (chunk, chunk), 2), Roi(0, 0, 20, 20), 3, 50)
-    assert len(tensors._accumulate.signatures) == 1
-    assert len(tensors._compress.signatures) == 1
+def test_every_representation_has_its_channels():
+    assert {name: channels(name) for name in ALL} == {
+        "binary": 1,
+        "on_off_recency": 3,
+        "polarity_counts": 2,
+        "time_surface": 2,
+        "voxel_grid": 1,
+    }
 
 
 def test_an_unknown_representation_lists_the_known_ones():
@@ -197,3 +273,23 @@ def test_an_unknown_representation_lists_the_known_ones():
 def test_a_tensor_without_bins_cells_pixels_or_time_is_refused(end_ns, bins, size, roi):
     with pytest.raises(TensorError, match="at least one"):
         bin_window(Window(0, end_ns, (), 0), roi, bins, size)
+
+
+@pytest.mark.parametrize(
+    ("end_ns", "bins", "size", "roi"),
+    [
+        (1, 1, 1, Roi(0, 0, 32769, 8)),
+        (1, 1, 1, Roi(0, 0, 8, 32769)),
+        (1, 1, 16385, PLAIN),
+        (1, 1 << 29, 1, PLAIN),
+        (1 << 58, 4, 1, PLAIN),
+    ],
+)
+def test_a_tensor_beyond_all_bounds_is_refused(end_ns, bins, size, roi):
+    with pytest.raises(TensorError, match="at most"):
+        bin_window(Window(0, end_ns, (), 0), roi, bins, size)
+
+
+def test_the_channels_of_an_unknown_representation_are_refused():
+    with pytest.raises(TensorError, match="expected one of"):
+        channels("voxels")

@@ -1,6 +1,5 @@
-"""Real recordings, damaged ones, and .raw files made by hand."""
+"""Real bags, damaged ones, compressed ones, and those that are written here."""
 
-import datetime
 import shutil
 import sqlite3
 
@@ -8,37 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from cs3d_ros.events.evt3 import Evt3Decoder, encode
-from cs3d_ros.events.packets import EventPacket, Events
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.recordings import RecordingError, open_recording, raw, rosbag, write_recording
+from cs3d_ros.recordings import RecordingError, bag_files, open_recording, write_recording
+from recording_checks import fields, read_all, some_packet
 from recordings_data import recording_path
-
-
-def fields(packet):
-    return (
-        packet.stamp_ns, packet.frame_id, packet.width, packet.height, packet.seq,
-        packet.time_base, packet.encoding, packet.is_bigendian, bytes(packet.payload),
-    )  # fmt: skip
-
-
-def some_packet(seq=0, payload=b"\x00\x80", **changes):
-    values = {
-        "stamp_ns": 1_700_000_000_123_456_789, "frame_id": "cam", "width": 640, "height": 480,
-        "seq": seq, "time_base": 7, "encoding": "evt3", "is_bigendian": False, "payload": payload,
-    }  # fmt: skip
-    return EventPacket(**{**values, **changes})
-
-
-def some_events(times_us):
-    n = len(times_us)
-    t_ns = np.array(times_us, np.int64) * 1000
-    return Events(
-        t_ns, np.arange(n, dtype=np.uint16), np.full(n, 3, np.uint16), np.ones(n, np.uint8)
-    )
 
 
 class TestRealBags:
@@ -98,6 +73,18 @@ class TestRealBags:
         with open_recording(tmp_path) as recording:
             assert len(list(recording)) == recording.message_count == 105
 
+    def test_the_libcaer_cmp_recording_has_all_its_events(self):
+        stream = EventStream()
+        polarities = np.zeros(2, np.int64)
+        sum_us = 0
+        with open_recording(recording_path("libcaer_cmp")) as recording:
+            for _, packet in recording:
+                events = stream.feed(packet)
+                polarities += np.bincount(events.p, minlength=2)
+                sum_us += int((events.t_ns // 1000 - 1_744_227_144_732_712).sum())
+        assert polarities.tolist() == [360_223, 211_043]
+        assert sum_us == 335_555_680_277
+
 
 class TestWriting:
     def test_what_is_written_is_read_again(self, tmp_path):
@@ -153,21 +140,28 @@ class TestWriting:
             assert list(recording) == []
             assert (recording.message_count, recording.duration_ns) == (0, 0)
 
+    def test_a_stamp_that_ros_does_not_have_is_refused(self, tmp_path):
+        with pytest.raises(RecordingError, match="cannot be written"):
+            write_recording(tmp_path / "bag", [(0, some_packet(stamp_ns=1 << 62))])
 
-def write_bag(path, topics):
+
+def write_bag(path, topics, storage=StoragePlugin.SQLITE3, compression=None):
     """A bag with one message on each topic: an event packet, or a string for other types."""
-    store = rosbag._typestore()
+    store = bag_files.typestore()
     strings = get_typestore(Stores.ROS2_HUMBLE)
-    with Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+    bag = Writer(path, version=9, storage_plugin=storage)
+    if compression is not None:
+        bag.set_compression(compression, CompressionFormat.ZSTD)
+    with bag as writer:
         for topic, is_event in topics.items():
             if is_event:
-                connection = writer.add_connection(topic, rosbag.EVENT_TYPE, typestore=store)
+                connection = writer.add_connection(topic, bag_files.EVENT_TYPE, typestore=store)
                 header = store.types["std_msgs/msg/Header"]
                 time = store.types["builtin_interfaces/msg/Time"]
-                message = store.types[rosbag.EVENT_TYPE](
+                message = store.types[bag_files.EVENT_TYPE](
                     header(time(0, 0), topic), 1, 1, 0, 0, "evt3", False, np.zeros(0, np.uint8)
                 )
-                data = store.serialize_cdr(message, rosbag.EVENT_TYPE)
+                data = store.serialize_cdr(message, bag_files.EVENT_TYPE)
             else:
                 name = "std_msgs/msg/String"
                 connection = writer.add_connection(topic, name, typestore=strings)
@@ -213,17 +207,52 @@ class TestTopics:
             assert (recording.message_count, recording.duration_ns) == (3, 900)
 
 
-def read_all(path):
-    """Read a recording to its end or to the error; only RecordingError is allowed."""
-    error = None
-    try:
-        with open_recording(path) as recording:
-            for _, packet in recording:
-                packet.payload_bytes()
-    except RecordingError as caught:
-        error = caught
-    assert error is None or str(path) in str(error)
-    return error
+class TestCompression:
+    @pytest.mark.parametrize(
+        ("storage", "compression", "file"),
+        [
+            (StoragePlugin.SQLITE3, CompressionMode.FILE, "bag.db3.zstd"),
+            (StoragePlugin.SQLITE3, CompressionMode.MESSAGE, "bag.db3"),
+            (StoragePlugin.MCAP, CompressionMode.FILE, "bag.mcap.zstd"),
+            (StoragePlugin.MCAP, CompressionMode.MESSAGE, "bag.mcap"),
+            (StoragePlugin.MCAP, CompressionMode.STORAGE, "bag.mcap"),
+        ],
+    )
+    def test_compressed_bags_are_read(self, tmp_path, storage, compression, file):
+        write_bag(tmp_path / "bag", {"/cam/events": True, "/chatter": False}, storage, compression)
+        assert (tmp_path / "bag" / file).is_file()
+        with open_recording(tmp_path / "bag") as recording:
+            for _ in range(2):
+                assert [p.frame_id for _, p in recording] == ["/cam/events"]
+
+    def test_chunks_are_decompressed_without_metadata(self, tmp_path):
+        write_bag(
+            tmp_path / "bag", {"/cam/events": True}, StoragePlugin.MCAP, CompressionMode.STORAGE
+        )
+        with open_recording(tmp_path / "bag" / "bag.mcap") as recording:
+            assert [p.frame_id for _, p in recording] == ["/cam/events"]
+
+    def test_a_compressed_file_alone_says_how_to_decompress_it(self, tmp_path):
+        write_bag(tmp_path / "bag", {"/cam/events": True}, compression=CompressionMode.FILE)
+        error = read_all(tmp_path / "bag" / "bag.db3.zstd")
+        assert "decompress it with `zstd -d bag.db3.zstd`" in str(error)
+        (tmp_path / "bag" / "metadata.yaml").unlink()
+        assert "compressed ones need their metadata.yaml" in str(read_all(tmp_path / "bag"))
+
+    @pytest.mark.parametrize("compression", [CompressionMode.FILE, CompressionMode.MESSAGE])
+    def test_damaged_compression_is_one_clear_error(self, tmp_path, compression):
+        write_bag(tmp_path / "bag", {"/cam/events": True}, compression=compression)
+        metadata = tmp_path / "bag" / "metadata.yaml"
+        if compression is CompressionMode.FILE:
+            path = tmp_path / "bag" / "bag.db3.zstd"
+            path.write_bytes(path.read_bytes()[:-20])
+        else:
+            # A message that is compressed as it says, and one that is not.
+            with sqlite3.connect(tmp_path / "bag" / "bag.db3") as database:
+                database.execute("INSERT INTO messages VALUES (NULL, 1, 99, x'00010000ff')")
+            database.close()
+        assert metadata.is_file()
+        assert read_all(tmp_path / "bag") is not None
 
 
 class TestDamage:
@@ -286,118 +315,3 @@ class TestDamage:
             pass
         with pytest.raises(RecordingError, match="is closed"):
             list(recording)
-
-
-OLD_HEADER = b"% date 2021-02-03 04:05:06\n% evt 3.0\n% geometry 640x480\n% serial_number 00012\n"
-NEW_HEADER = (
-    b"% camera_integrator_name Prophesee\n% date 2021-02-03 04:05:06\n% evt 3.0\n"
-    b"% format EVT3;height=480;width=640\n% end\n"
-)
-DATE_NS = int(
-    datetime.datetime(2021, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc).timestamp() * 1e9
-)
-SLICE_NS = 4_096_000
-
-
-def raw_file(tmp_path, body, header=NEW_HEADER):
-    path = tmp_path / "events.raw"
-    path.write_bytes(header + body)
-    return path
-
-
-class TestRaw:
-    @pytest.mark.parametrize("header", [OLD_HEADER, NEW_HEADER], ids=["old", "new"])
-    def test_both_kinds_of_headers_are_understood(self, tmp_path, header):
-        with open_recording(raw_file(tmp_path, encode(some_events([5])), header)) as recording:
-            ((log_time_ns, packet),) = recording
-            assert (recording.topic, recording.topics) == ("", ())
-            assert recording.message_count is None
-            assert recording.duration_ns is None
-        assert (packet.width, packet.height, packet.encoding) == (640, 480, "evt3")
-        assert packet.stamp_ns == log_time_ns == DATE_NS + SLICE_NS
-
-    def test_a_body_may_begin_like_a_header_line(self, tmp_path):
-        """0x2025 is ADDR_X; only `% ` at the beginning of the body is ambiguous without an end."""
-        body = b"% not a header\n" + encode(some_events([5]))
-        with open_recording(raw_file(tmp_path, body)) as recording:
-            assert b"".join(p.payload for _, p in recording) == body
-
-    def test_packets_are_slices_of_4096_us(self, tmp_path):
-        times_us = [100, 4000, 4096, 9000, 12_287, 20_000]
-        path = raw_file(tmp_path, encode(some_events(times_us)))
-        decoder = Evt3Decoder(640, 480)
-        with open_recording(path) as recording:
-            packets = [p for _, p in recording]
-        assert [p.seq for p in packets] == [0, 1, 2, 3]
-        slices = [(p.stamp_ns - DATE_NS) // SLICE_NS - 1 for p in packets]
-        assert slices == [0, 1, 2, 4]
-        found = [(decoder.decode(p).t_ns // 1000).tolist() for p in packets]
-        assert found == [[100, 4000], [4096], [9000, 12_287], [20_000]]
-
-    def test_stamps_go_on_over_rollovers(self, tmp_path):
-        times_us = [16_777_000, 16_777_300, 40_000_000]
-        with open_recording(raw_file(tmp_path, encode(some_events(times_us)))) as recording:
-            stream = EventStream()
-            stamps = []
-            for _, packet in recording:
-                stream.feed(packet)
-                stamps.append((packet.stamp_ns - DATE_NS) // SLICE_NS - 1)
-        assert stamps == sorted(stamps)
-        assert stamps[-1] == (40_000_000 >> 12) - (16_777_000 >> 12)
-        assert (stream.epoch, stream.counters.packets_lost) == (0, 0)
-
-    @pytest.mark.parametrize("block", [2, 6, 14, 4096])
-    def test_the_size_of_the_blocks_does_not_matter(self, tmp_path, monkeypatch, block):
-        rng = np.random.default_rng(1)
-        body = encode(some_events(np.sort(rng.integers(0, 40_000_000, 300)).tolist())) + b"\x25"
-        path = raw_file(tmp_path, body)
-
-        def read():
-            with open_recording(path) as recording:
-                return [(p.stamp_ns, bytes(p.payload)) for _, p in recording]
-
-        expected = read()
-        assert b"".join(payload for _, payload in expected) == body
-        assert len(expected) > 290
-        monkeypatch.setattr(raw, "_BLOCK_BYTES", block)
-        assert read() == expected
-
-    def test_a_body_without_time_is_cut_by_size(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(raw, "_MAX_PACKET_BYTES", 100)
-        with open_recording(raw_file(tmp_path, bytes(1050))) as recording:
-            assert [len(p.payload) for _, p in recording] == [100] * 10 + [50]
-
-    def test_an_empty_body_is_no_packets(self, tmp_path):
-        with open_recording(raw_file(tmp_path, b"")) as recording:
-            assert list(recording) == []
-
-    def test_without_a_date_stamps_begin_at_the_epoch(self, tmp_path):
-        header = b"% evt 3.0\n% geometry 640x480\n% end\n"
-        with open_recording(raw_file(tmp_path, encode(some_events([9])), header)) as recording:
-            assert [t for t, _ in recording] == [SLICE_NS]
-
-    @pytest.mark.parametrize(
-        ("header", "message"),
-        [
-            (b"% format EVT2;height=720;width=1280\n% end\n", "with EVT2, expected EVT3"),
-            (b"% evt 2.1\n% geometry 640x480\n% end\n", "with EVT2.1, expected EVT3"),
-            (b"\x00\x01garbage", "with no format line, expected EVT3"),
-            (b"", "with no format line, expected EVT3"),
-            (b"% evt 3.0\n% end\n", "does not tell the sensor's size"),
-            (b"% format EVT3;height=x;width=9\n% end\n", "does not tell the sensor's size"),
-        ],
-    )
-    def test_unusable_headers_are_refused(self, tmp_path, header, message):
-        with pytest.raises(RecordingError, match=message):
-            open_recording(raw_file(tmp_path, b"", header))
-
-    def test_a_real_stream_survives_the_way_through_a_raw_file(self, tmp_path):
-        with open_recording(recording_path("evt3")) as recording:
-            body = b"".join(bytes(p.payload) for _, p in recording)
-        header = b"% format EVT3;height=720;width=1280\n% end\n"
-        decoder = Evt3Decoder(1280, 720)
-        with open_recording(raw_file(tmp_path, body, header)) as recording:
-            for _, packet in recording:
-                events = decoder.decode(packet)
-                assert len(events) == 0 or np.ptp(events.t_ns) < SLICE_NS
-        assert decoder.counters.events == 82_469

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs3d_ros.events import evt3
-from cs3d_ros.events.evt3 import Evt3Decoder, encode
+from cs3d_ros.events.evt3 import Evt3Decoder
+from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import PacketError
 from event_helpers import events, packet, rows
 
