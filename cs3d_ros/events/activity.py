@@ -38,7 +38,8 @@ from cs3d_ros.events.roi import MIN_ROI_SIDE, Roi
 TICK_NS = 20_000_000
 
 _MAX_CELLS = 48  # along the sensor's shorter side
-_FLOOR = 4.0  # events that make a cell active where there is no noise
+_FLOOR = 4.0  # events that a cell needs to be active, ...
+_FLOOR_HZ = 0.4  # ... and their rate per pixel: noise may be stronger in a part of the sensor
 _GAP = 0.1  # of the sensor's shorter side, which does not part a patch
 _TRIM = 0.02  # of a box's activity that may lie beyond each of its edges
 _EVERYWHERE = 0.8  # of the sensor's area, beyond which a box is no face
@@ -111,7 +112,9 @@ def _count(
 
 
 @kernel
-def _activate(counts: np.ndarray, levels: np.ndarray, decay: float, active: np.ndarray) -> None:
+def _activate(
+    counts: np.ndarray, levels: np.ndarray, decay: float, floor: float, active: np.ndarray
+) -> None:
     """Move the counts into the decaying levels and find the cells that are active."""
     rows, columns = levels.shape
     for r in range(rows):
@@ -121,7 +124,7 @@ def _activate(counts: np.ndarray, levels: np.ndarray, decay: float, active: np.n
     # The median absolute deviation, times 1.48 for a normal distribution: a face does not spoil it.
     noise = np.median(levels)
     deviation = 1.48 * np.median(np.abs(levels - noise))
-    threshold = noise + 6.0 * deviation + _FLOOR
+    threshold = noise + 6.0 * deviation + floor
     for r in range(rows):
         for c in range(columns):
             active[r, c] = levels[r, c] >= threshold
@@ -243,6 +246,8 @@ class ActivityTracker:
         self._min_side = max(float(MIN_ROI_SIDE), self.settings.min_side * self._max_side)
         self._shift = max(2, math.ceil(math.log2(self._max_side / _MAX_CELLS)))
         shape = (-(-height >> self._shift), -(-width >> self._shift))
+        floor = _FLOOR_HZ * self.settings.memory_s * 4.0**self._shift
+        self._floor = max(_FLOOR, floor)
         self._gap = max(1, round(_GAP * min(shape)))
         self._counts = np.zeros(shape, np.uint32)
         self._levels = np.zeros(shape, np.float64)
@@ -308,7 +313,7 @@ class ActivityTracker:
     def _tick(self) -> None:
         """Follow what has been counted."""
         decay = math.exp(-TICK_NS * 1e-9 / self.settings.memory_s)
-        _activate(self._counts, self._levels, decay, self._active)
+        _activate(self._counts, self._levels, decay, self._floor, self._active)
         patches = _label(self._active, self._gap, self._labels, self._stack)
         followed = patches > 0 and not self._lost and self._follow(patches)
         self._quiet_ns = 0 if followed else self._quiet_ns + TICK_NS

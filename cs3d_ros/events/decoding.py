@@ -133,8 +133,9 @@ class WordDecoder:
 class TimeBaseDecoder(WordDecoder):
     """A decoder for packets that tell their own time base: nothing but the clock outlasts them.
 
-    Times are absolute, as the driver tells them in `time_base`. Events and time words advance
-    `now_ns`. A packet without any does not, as the drivers set the time base with the first event.
+    Times are absolute, as the driver tells them in `time_base`. Events and triggers handed out
+    advance `now_ns`. A packet without any does not, as the drivers set the time base with the first
+    event.
     After a time base that is ahead by mistake `now_ns` stays there until `reset()`, as it never
     decreases; events go on with the times of their own packets.
     """

@@ -17,6 +17,9 @@ from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events, PacketError
 
 
+_MAX_TURNS = 1 << 16
+
+
 @kernel
 def _encode(
     us: np.ndarray, xs: np.ndarray, ys: np.ndarray, ps: np.ndarray, words: np.ndarray
@@ -112,6 +115,11 @@ def encode(events: Events) -> bytes:
             f"up to {events.y.max()}: crop or shrink the events"
         )
     turns = int(highs[-1] >> 12) - int(highs[0] >> 12)
+    if turns > _MAX_TURNS:
+        raise PacketError(
+            f"EVT3 says the {turns} turns of its clock between the first and the last event one by "
+            f"one; expected at most {_MAX_TURNS} (12 days): encode fewer events at a time"
+        )
     words = np.empty(5 * len(events) + 2 * turns, np.uint16)
     size = _encode(us, events.x, events.y, events.p, words)
     return words[:size].astype("<u2").tobytes()

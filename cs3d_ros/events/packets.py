@@ -18,8 +18,13 @@ Payload: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | np.nda
 MAX_SENSOR_SIDE = 8192
 
 
+# Drivers send a message when it has a megabyte. A byte can hold six events of 13 bytes, so that
+# one message of this size takes more than a gigabyte at worst.
+MAX_PAYLOAD_BYTES = 16 << 20
+
+
 class PacketError(Cs3dError):
-    """A packet that cannot be decoded at all: unknown encoding, impossible sensor, no buffer."""
+    """A packet that cannot be decoded at all: unknown encoding, impossible sensor or payload."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +57,7 @@ class EventPacket:
         """The payload as a read-only view of shape (n,), dtype uint8, without a copy.
 
         Raises:
-            PacketError: The payload is not a contiguous buffer.
+            PacketError: The payload is not a contiguous buffer, or it is larger than 16 MiB.
         """
         try:
             view = np.frombuffer(self.payload, dtype=np.uint8)
@@ -61,6 +66,12 @@ class EventPacket:
                 f"the payload of packet {self.seq} is {type(self.payload).__name__}, expected a "
                 f"contiguous buffer of bytes ({error})"
             ) from None
+        if view.size > MAX_PAYLOAD_BYTES:
+            raise PacketError(
+                f"the payload of packet {self.seq} has {view.size} bytes, expected at most "
+                f"{MAX_PAYLOAD_BYTES}; let the camera driver send smaller messages "
+                "(event_message_size_threshold)"
+            )
         # One constness for all kinds of buffers means one compiled version of each kernel.
         view.flags.writeable = False
         return view

@@ -26,7 +26,8 @@ class StreamCounters:
         packets_late: Packets dropped because a newer one had come before.
         resets: Starts over, whatever the reason.
         sensor_changes: Starts over because size or encoding changed.
-        clock_jumps: Starts over because sensor time and stamps fell apart.
+        clock_jumps: Starts over because sensor time and stamps, or events and the newest sensor
+            time, fell apart.
     """
 
     packets: int = 0
@@ -47,8 +48,9 @@ class EventStream:
     - the sequence goes back by more than 16, or by less with a stamp that goes forward: the driver
       restarted, or a recording loops,
     - the stamp goes back by more than a second,
-    - sensor time and stamps advance differently by more than 10 s from one packet to the next. That
-      packet is dropped, as its times straddle two clocks.
+    - sensor time and stamps advance differently by more than 10 s from one packet to the next, or
+      the events of a packet are more than 10 s behind the newest time. That packet is dropped, as
+      its times straddle two clocks.
 
     A packet up to 16 behind the newest, with a stamp not ahead of it, is late and dropped; more
     than 16 of those in a row are a short recording that loops. Stamps of 0 are not compared.
@@ -122,12 +124,23 @@ class EventStream:
                 self._start_over()
                 return Events.empty()
 
+        if len(events) and self._now_is_ahead(events):
+            # A damaged time has carried the clock away, and windows would wait for it.
+            self.counters.clock_jumps += 1
+            self._start_over()
+            return Events.empty()
+
         self.triggers = decoder.triggers
         if len(events):
             # The earliest rather than the first: between TIME_HIGH and TIME_LOW, EVT3 events can
             # be some ms ahead of the sensor, which would pull the estimate for good.
             self.clock.observe(packet.stamp_ns, int(events.t_ns.min()))
         return events
+
+    def _now_is_ahead(self, events: Events) -> bool:
+        """Whether the newest time is far ahead of the newest of some events."""
+        now_ns = self.now_ns
+        return now_ns is not None and now_ns - int(events.t_ns.max()) > MAX_DISAGREEMENT_NS
 
     def _decoder(self, packet: EventPacket) -> Decoder:
         """The decoder for this packet's format, starting over where that has changed."""

@@ -70,3 +70,8 @@ def test_encoding_keeps_small_steps_back():
 def test_what_evt3_cannot_say_is_refused(bad):
     with pytest.raises(PacketError, match="EVT3 says"):
         encode(events(bad))
+
+
+def test_a_silence_of_years_is_refused_rather_than_written_turn_by_turn():
+    with pytest.raises(PacketError, match="turns of its clock"):
+        encode(events([(0, 1, 1, 1), (1 << 62, 1, 1, 1)]))

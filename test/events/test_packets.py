@@ -7,7 +7,14 @@ import pytest
 
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.evt3 import Evt3Decoder
-from cs3d_ros.events.packets import EventPacket, Events, PacketError, Triggers, decoder_for
+from cs3d_ros.events.packets import (
+    MAX_PAYLOAD_BYTES,
+    EventPacket,
+    Events,
+    PacketError,
+    Triggers,
+    decoder_for,
+)
 from event_helpers import packet
 
 
@@ -69,3 +76,10 @@ def test_an_unknown_encoding_lists_the_known_ones():
 def test_a_size_that_no_sensor_has_is_refused(size):
     with pytest.raises(PacketError, match="sensor of"):
         decoder_for("evt3", *size)
+
+
+def test_a_payload_that_no_driver_sends_is_refused():
+    largest = bytes(MAX_PAYLOAD_BYTES)
+    assert packet(largest).payload_bytes().size == MAX_PAYLOAD_BYTES
+    with pytest.raises(PacketError, match=r"16777217 bytes.*event_message_size_threshold"):
+        packet(largest + b"0").payload_bytes()

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cs3d_ros.events import mono
 from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import EventPacket, PacketError
 from cs3d_ros.events.stream import EventStream
@@ -175,6 +176,28 @@ def test_a_forward_jump_of_the_sensor_clock_starts_over():
     assert stream.now_ns is None
     assert feed(stream, one_event(4, t_ms=7904, stamp_ms=8018)) == [1]
     assert (stream.epoch, stream.now_ns) == (1, 7904 * MS)
+
+
+@pytest.mark.parametrize("stamp_ns", [0, HOST])
+def test_a_first_packet_years_ahead_holds_up_none_after_it(stamp_ns):
+    stream = EventStream()
+    good = events([(0, 5, 5, 1)])
+
+    def at(seq: int, time_base: int):
+        return packet(
+            mono.encode(good, 0),
+            seq=seq,
+            stamp_ns=stamp_ns + seq * MS if stamp_ns else 0,
+            time_base=time_base,
+            encoding="mono",
+        )
+
+    year_ns = 365 * 24 * 3600 * 1_000_000_000
+    assert feed(
+        stream, at(0, HOST + 30 * year_ns), *(at(seq, HOST + seq * MS) for seq in (1, 2, 3))
+    ) == [1, 0, 1, 1]
+    assert stream.counters.clock_jumps == 1
+    assert stream.now_ns == HOST + 3 * MS
 
 
 def test_a_host_clock_set_by_an_hour_starts_over():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cs3d_ros.events import evt2, evt3
+from cs3d_ros.events.encoding import encode_events
 from cs3d_ros.events.packets import decoder_for
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings import RecordingError, open_recording, raw, write_raw
@@ -38,7 +38,7 @@ def header_of(encoding, date=b"% date 2021-02-03 04:05:06\n"):
 def encode(encoding, events):
     """The words of some events with p = 1; EVT2.1 has one event in each word here."""
     if encoding in ("evt3", "evt2"):
-        return {"evt3": evt3, "evt2": evt2}[encoding].encode(events)
+        return encode_events(encoding, events)[1]
     words = []
     for t_us, x, y in zip(events.t_ns // 1000, events.x, events.y, strict=True):
         words.append(0x8 << 60 | (int(t_us) >> 6 & 0xFFFFFFF) << 32)
