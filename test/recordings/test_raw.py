@@ -72,7 +72,9 @@ class TestPackets:
 
     @pytest.mark.parametrize("header", [OLD_HEADER, NEW_HEADER], ids=["old", "new"])
     def test_both_kinds_of_headers_are_understood(self, tmp_path, header):
-        with open_recording(raw_file(tmp_path, evt3.encode(some_events([5])), header)) as recording:
+        with open_recording(
+            raw_file(tmp_path, encode_events("evt3", some_events([5]))[1], header)
+        ) as recording:
             ((log_time_ns, packet),) = recording
             assert (recording.topic, recording.topics) == ("", ())
             assert recording.message_count is None
@@ -83,7 +85,7 @@ class TestPackets:
 
     def test_a_body_may_begin_like_a_header_line(self, tmp_path):
         """0x2025 is ADDR_X; only `% ` at the beginning of the body is ambiguous without an end."""
-        body = b"% not a header\n" + evt3.encode(some_events([5]))
+        body = b"% not a header\n" + encode_events("evt3", some_events([5]))[1]
         with open_recording(raw_file(tmp_path, body)) as recording:
             assert b"".join(p.payload for _, p in recording) == body
 
@@ -165,7 +167,9 @@ class TestPackets:
 
     @pytest.mark.parametrize("date", [b"", b"% date never\n", b"% date 9999-01-01 00:00:00\n"])
     def test_without_a_date_that_ros_has_stamps_begin_at_the_epoch(self, tmp_path, date):
-        path = raw_file(tmp_path, evt3.encode(some_events([9])), header_of("evt3", date))
+        path = raw_file(
+            tmp_path, encode_events("evt3", some_events([9]))[1], header_of("evt3", date)
+        )
         with open_recording(path) as recording:
             assert [t for t, _ in recording] == [SLICE_NS]
 
