@@ -59,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     recognize = commands.add_parser(
         "recognize", help="recognise expressions in a recording, without ROS"
     )
-    recognize.add_argument(
-        "path", help="rosbag2 folder, .mcap, .db3 or Prophesee .raw", metavar="PATH"
-    )
+    recognize.add_argument("path", help=events_cli.PATH_HELP, metavar="PATH")
     recognize.add_argument(
         "--checkpoint",
         default="",
@@ -79,7 +77,29 @@ def _parser() -> argparse.ArgumentParser:
         "--roi",
         type=_roi,
         metavar="X,Y,W,H",
-        help="region of the sensor in pixels (default: the largest centred square)",
+        help="region of the sensor in pixels, or the word 'activity' to follow what moves "
+        "(default: the largest centred square)",
+    )
+    recognize.add_argument(
+        "--hot-pixel-learning-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="learn hot pixels for this long and mask them (default: off)",
+    )
+    recognize.add_argument(
+        "--refractory-us",
+        type=int,
+        default=0,
+        metavar="T",
+        help="a pixel rests for this long after each event (default: off)",
+    )
+    recognize.add_argument(
+        "--background-activity-us",
+        type=int,
+        default=0,
+        metavar="T",
+        help="an event alone for this long is noise (default: off)",
     )
     recognize.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
@@ -90,12 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _roi(text: str) -> tuple[int, int, int, int]:
+def _roi(text: str) -> tuple[int, ...]:
+    """The numbers of a region; none to follow the activity."""
+    if text == "activity":
+        return ()
     try:
         x, y, width, height = (int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a region; expected four whole numbers: X,Y,WIDTH,HEIGHT"
+            f"{text!r} is not a region; expected four whole numbers: X,Y,WIDTH,HEIGHT, or the word "
+            "activity"
         ) from None
     return x, y, width, height
 
@@ -112,6 +136,8 @@ def _complexity(arguments: argparse.Namespace) -> int:
 
 
 def _recognize(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.events.activity import ActivitySettings
+    from cs3d_ros.events.noise import NoiseSettings
     from cs3d_ros.events.packets import PacketError
     from cs3d_ros.events.roi import Roi
     from cs3d_ros.network.classifier import Classifier
@@ -125,9 +151,15 @@ def _recognize(arguments: argparse.Namespace) -> int:
         classifier = Classifier.from_checkpoint(
             arguments.checkpoint, device=arguments.device, threads=arguments.threads
         )
-        recognizer = Recognizer(
-            classifier, roi=Roi(*arguments.roi) if arguments.roi else None, **options
+        roi: Roi | ActivitySettings | None = None
+        if arguments.roi is not None:
+            roi = Roi(*arguments.roi) if arguments.roi else ActivitySettings()
+        noise = NoiseSettings(
+            hot_pixel_learning_s=arguments.hot_pixel_learning_s,
+            refractory_us=arguments.refractory_us,
+            background_activity_us=arguments.background_activity_us,
         )
+        recognizer = Recognizer(classifier, roi=roi, noise=noise, **options)
         recognizer.warm_up()
         recognised, skipped, last_error = 0, 0, ""
         for _, packet in recording:

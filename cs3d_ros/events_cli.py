@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Each command imports what it needs, so that `cs3d --help` does not wait for it.
 
-_PATH_HELP = (
+PATH_HELP = (
     "rosbag2 folder, .mcap or .db3; Prophesee .raw or .dat; .aedat4; .csv, .txt or .npz with events"
 )
 
@@ -102,7 +102,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_source(parser: argparse.ArgumentParser, name: str, metavar: str) -> None:
-    parser.add_argument(name, metavar=metavar, help=_PATH_HELP)
+    parser.add_argument(name, metavar=metavar, help=PATH_HELP)
     parser.add_argument("--topic", metavar="T", help="which topic, if several have events")
 
 

@@ -64,6 +64,7 @@ def test_recognize_as_text(capsys):
         (["BAG", "--checkpoint", "untrained", "--window-ms", "-3"], "windows of"),
         (["BAG", "--checkpoint", "untrained", "--window-ms", "1e9"], "whole window"),
         (["BAG", "--checkpoint", "untrained", "--roi", "0,0,5000,5000"], "5000x5000"),
+        (["BAG", "--checkpoint", "untrained", "--refractory-us", "-5"], "refractory_us is -5"),
         (["BAG", "--checkpoint", "untrained", "--topic", "/nope"], "/nope"),
     ],
 )
@@ -73,6 +74,15 @@ def test_bad_input_is_one_line_and_status_1(capsys, drawn_face, arguments, reaso
     err = capsys.readouterr().err
     assert reason in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_following_the_activity_without_noise(capsys, drawn_face):
+    options = ["--roi", "activity", "--background-activity-us", "20000", "--json", *FAST]
+    assert main(["recognize", str(drawn_face), "--checkpoint", "untrained", *options]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    regions = [row["roi"] for row in rows]
+    assert any(roi != {"x": 40, "y": 0, "width": 240, "height": 240} for roi in regions)
+    assert 0 < sum(row["event_count"] for row in rows) < 80_000
 
 
 def test_a_bad_packet_among_good_ones_is_a_remark(capsys, drawn_face, tmp_path):

@@ -16,7 +16,6 @@ from cs3d_ros.events.evt3 import (
 from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events, PacketError
 
-
 _MAX_TURNS = 1 << 16
 
 
