@@ -15,7 +15,7 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from timing import interleaved
 BULK_BYTES = 24 << 20
 # What a call decodes in bulk: the chunk that the others read from a file at once.
 CHUNK_BYTES = 1 << 20
-PACKET_WORDS = 660
+# A packet of 660 single events in rows of three, and the words of each.
+PACKET_BYTES = 2 * 880
 
 
 def main() -> None:
@@ -43,10 +44,10 @@ def main() -> None:
         print(json.dumps({"bag": str(arguments.bag), "rows": rows}, indent=2))
         return
     print(f"{arguments.bag.name} on {platform.machine()}, one core\n")
-    print(f"{'words':<22}{'decoder':<26}{'events':>10}{'M events/s':>12}{'us a call':>11}{'x':>7}")
+    print(f"{'words':<22}{'decoder':<29}{'events':>10}{'M events/s':>12}{'us a call':>11}{'x':>7}")
     for row in rows:
         print(
-            f"{row['words']:<22}{row['decoder']:<26}{row['events']:>10}"
+            f"{row['words']:<22}{row['decoder']:<29}{row['events']:>10}"
             f"{row['mega_events_per_s']:>12.1f}{row['us_per_call']:>11.1f}{row['ratio']:>7.2f}"
         )
     print("\nx: events per second, as a multiple of this package's")
@@ -68,11 +69,10 @@ def measure(bag: Path, seconds: float) -> list[dict]:
             path = Path(folder, "words.raw")
             path.write_bytes(_header(width, height) + data)
             runs = decoders(data, path, width, height)
-            counts = {decoder: run()[0] for decoder, (run, _) in runs.items()}
+            counts = {decoder: run() for decoder, (run, _) in runs.items()}
             times = interleaved({d: run for d, (run, _) in runs.items()}, seconds / len(streams))
             ours = times["cs3d_ros"] / counts["cs3d_ros"]
             for decoder, (_, calls) in runs.items():
-                reference = ours
                 rows.append(
                     {
                         "words": name,
@@ -80,21 +80,24 @@ def measure(bag: Path, seconds: float) -> list[dict]:
                         "events": counts[decoder],
                         "mega_events_per_s": counts[decoder] / times[decoder] * 1e-6,
                         "us_per_call": times[decoder] * 1e6 / calls,
-                        "ratio": reference * counts[decoder] / times[decoder],
+                        "ratio": ours * counts[decoder] / times[decoder],
                     }
                 )
     return rows
 
 
-Run = tuple[Callable[[], tuple[int, int]], int]
-
-
-def decoders(data: bytes, path: Path, width: int, height: int) -> dict[str, Run]:
-    """What decodes all the data and returns (events, sum of x), and its number of calls."""
-    runs: dict[str, Run] = {}
-    for size, suffix in ((CHUNK_BYTES, ""), (2 * PACKET_WORDS, f", {2 * PACKET_WORDS} B packets")):
+def decoders(
+    data: bytes, path: Path, width: int, height: int
+) -> dict[str, tuple[Callable[[], int], int]]:
+    """What decodes all the data and returns the number of events, and its number of calls."""
+    runs: dict[str, tuple[Callable[[], int], int]] = {}
+    for size, suffix in ((CHUNK_BYTES, ""), (PACKET_BYTES, f", packets of {PACKET_BYTES} B")):
         chunks = [data[i : i + size] for i in range(0, len(data), size)]
-        runs[f"cs3d_ros{suffix}"] = (lambda c=chunks: _ours(c, width, height)), len(chunks)
+        packets = [
+            EventPacket(0, "", width, height, i, 0, "evt3", False, chunk)
+            for i, chunk in enumerate(chunks)
+        ]
+        runs[f"cs3d_ros{suffix}"] = (lambda p=packets: _ours(p, width, height)), len(chunks)
         if evt3 := _optional("evt3"):
             runs[f"evt3{suffix}"] = (lambda c=chunks: _evt3(evt3, c, width, height)), len(chunks)
     if _optional("faery"):
@@ -102,31 +105,21 @@ def decoders(data: bytes, path: Path, width: int, height: int) -> dict[str, Run]
     return runs
 
 
-def _ours(chunks: list[bytes], width: int, height: int) -> tuple[int, int]:
+def _ours(packets: list[EventPacket], width: int, height: int) -> int:
     decoder = Evt3Decoder(width, height)
-    count = 0
-    for i, chunk in enumerate(chunks):
-        count += len(decoder.decode(EventPacket(0, "", width, height, i, 0, "evt3", False, chunk)))
-    return count, 0
+    return sum(len(decoder.decode(packet)) for packet in packets)
 
 
-def _evt3(module, chunks: list[bytes], width: int, height: int) -> tuple[int, int]:
+def _evt3(module, chunks: list[bytes], width: int, height: int) -> int:
     decoder = module.Decoder(sensor_width=width, sensor_height=height)
-    count = 0
-    for chunk in chunks:
-        count += len(decoder.feed(chunk))
-    return count, 0
+    return sum(len(decoder.feed(chunk)) for chunk in chunks)
 
 
-def _faery(path: Path) -> tuple[int, int]:
+def _faery(path: Path) -> int:
     from faery.extension import evt
 
-    count = 0
     with evt.Decoder(path, None, None) as decoder:
-        for packet in decoder:
-            if "events" in packet:
-                count += len(packet["events"])
-    return count, 0
+        return sum(len(packet.get("events", ())) for packet in decoder)
 
 
 def _optional(name: str):
@@ -173,11 +166,9 @@ def extended(words: np.ndarray, length: int) -> np.ndarray:
 def single_event_words(width: int, height: int) -> np.ndarray:
     """Rows of three single events, at one time every eight rows: what a quiet scene sends."""
     rng = np.random.default_rng(0)
-    words = []
-    for us in range(0, 1 << 14, 8):
-        if us % 4096 == 0:
-            words.append(0x8000 | us >> 12)
-        words.append(0x6000 | us & 0xFFF)
+    words: list[int] = []
+    for time_words in _times():
+        words += time_words
         for y in rng.integers(0, height, 8):
             words.append(int(y))
             words += (0x2000 | rng.integers(0, 2, 3) << 11 | rng.integers(0, width, 3)).tolist()
@@ -187,18 +178,22 @@ def single_event_words(width: int, height: int) -> np.ndarray:
 def vector_words(width: int, height: int) -> np.ndarray:
     """Rows of 32-pixel vectors with two bits in three set: what a flicker sends."""
     rng = np.random.default_rng(0)
-    words = []
-    for us in range(0, 1 << 14, 8):
-        if us % 4096 == 0:
-            words.append(0x8000 | us >> 12)
-        words.append(0x6000 | us & 0xFFF)
-        words.append(int(rng.integers(0, height)))
+    words: list[int] = []
+    for time_words in _times():
+        words += [*time_words, int(rng.integers(0, height))]
         for x in range(0, width - 31, 32):
             bits = [int(b) for b in (rng.random(32) < 2 / 3)]
             words.append(0x3000 | int(rng.integers(0, 2)) << 11 | x)
             for kind, first, n in ((4, 0, 12), (4, 12, 12), (5, 24, 8)):
                 words.append(kind << 12 | sum(bits[first + i] << i for i in range(n)))
     return np.array(words, "<u2")
+
+
+def _times() -> Iterator[list[int]]:
+    """The words of one time after the other, 8 µs apart."""
+    for us in range(0, 1 << 14, 8):
+        high = [0x8000 | us >> 12] if us % 4096 == 0 else []
+        yield [*high, 0x6000 | us & 0xFFF]
 
 
 if __name__ == "__main__":

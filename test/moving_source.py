@@ -216,12 +216,12 @@ def torso(path, height: int = 240) -> Sprite:
     return Sprite(np.stack([image, image]), alpha, np.array(path, float))
 
 
-def panorama(path, height: int, width: int, seed: int = 1) -> Sprite:
-    """An opaque room full of edges: what a moving camera sees."""
-    rng = np.random.default_rng(seed)
-    cell = max(2, height // 24)
-    blocks = rng.uniform(30, 220, (math.ceil(height / cell), math.ceil(width / cell)))
-    image = np.kron(blocks, np.ones((cell, cell)))[:height, :width].astype(np.float32)
+def panorama(path, height: int, width: int, blocks: int = 24) -> Sprite:
+    """An opaque room of that many blocks over its height: what a moving camera sees."""
+    rng = np.random.default_rng(1)
+    cell = height // blocks
+    values = rng.uniform(30, 220, (math.ceil(height / cell), math.ceil(width / cell)))
+    image = np.kron(values, np.ones((cell, cell)))[:height, :width].astype(np.float32)
     pictures = np.stack([image, image])
     return Sprite(pictures, np.ones((height, width), np.float32), np.array(path, float))
 

@@ -16,7 +16,7 @@ cells not far from each other make a patch, and the patches in the region make t
 - Without activity in it, it stays for `hold_s`, since a face at rest may show nothing at all.
 - It goes to a patch elsewhere that is about as large as itself, or half as large again if there is
   activity in it too, once that patch has been there for `switch_s`.
-- Activity all over the sensor, as when the camera moves, counts as none.
+- Activity in most parts of the sensor, as when the camera moves, counts as none.
 
 After `hold_s` it is lost, and so it is at first: the region is the sensor's centred square until
 something moves.
@@ -42,7 +42,7 @@ _FLOOR = 4.0  # events that a cell needs to be active, ...
 _FLOOR_HZ = 0.4  # ... and their rate per pixel: noise may be stronger in a part of the sensor
 _GAP = 0.1  # of the sensor's shorter side, which does not part a patch
 _TRIM = 0.02  # of a box's activity that may lie beyond each of its edges
-_EVERYWHERE = 0.8  # of the sensor's area, beyond which a box is no face
+_EVERYWHERE = 13  # sixteenths of the sensor with active cells that are too many for a face
 _MIN_CELLS = 6  # active cells of a patch that is worth going to
 _FIND_NS = 100_000_000  # how long it must have been there when lost
 _PEAKS = 10  # parts of `shrink_s` whose largest boxes are kept
@@ -141,6 +141,18 @@ def _activate(
 
 
 @kernel
+def _sixteenths(active: np.ndarray) -> int:
+    """How many fields of a 4×4 grid over the sensor have active cells."""
+    rows, columns = active.shape
+    fields = np.zeros((4, 4), np.uint8)
+    for r in range(rows):
+        for c in range(columns):
+            if active[r, c] == _ACTIVE:
+                fields[4 * r // rows, 4 * c // columns] = 1
+    return fields.sum()
+
+
+@kernel
 def _label(active: np.ndarray, gap: int, labels: np.ndarray, stack: np.ndarray) -> int:
     """Number the patches of active cells, up to `gap` cells apart, from 1 on; returns how many."""
     rows, columns = active.shape
@@ -169,16 +181,9 @@ def _label(active: np.ndarray, gap: int, labels: np.ndarray, stack: np.ndarray) 
 @kernel
 def _trimmed(activity: np.ndarray) -> tuple[float, float]:
     """Between which places most activity lies, that of each entry being spread evenly over it."""
-    total = activity.sum()
-    low, high = _TRIM * total, (1.0 - _TRIM) * total
-    first = last = before = 0.0
-    for i in range(activity.size):
-        after = before + activity[i]
-        if before <= low < after:
-            first = i + (low - before) / activity[i]
-        if before < high <= after:
-            last = i + (high - before) / activity[i]
-        before = after
+    total = np.append(np.zeros(1), np.cumsum(activity))
+    edges = np.array([_TRIM, 1.0 - _TRIM]) * total[-1]
+    first, last = np.interp(edges, total, np.arange(total.size).astype(np.float64))
     return first, last
 
 
@@ -314,7 +319,9 @@ class ActivityTracker:
         """Follow what has been counted."""
         decay = math.exp(-TICK_NS * 1e-9 / self.settings.memory_s)
         _activate(self._counts, self._levels, decay, self._floor, self._active)
-        patches = _label(self._active, self._gap, self._labels, self._stack)
+        patches = 0
+        if _sixteenths(self._active) < _EVERYWHERE:
+            patches = _label(self._active, self._gap, self._labels, self._stack)
         followed = patches > 0 and not self._lost and self._follow(patches)
         self._quiet_ns = 0 if followed else self._quiet_ns + TICK_NS
         if self._quiet_ns > self.settings.hold_s * 1e9:
@@ -360,12 +367,9 @@ class ActivityTracker:
     def _box(
         self, patches: int, window: tuple[int, int, int, int], join: bool
     ) -> tuple[float, ...]:
-        """As `_extent` but with edges in pixels, and no cells for activity all over the sensor."""
+        """As `_extent`, with the edges in pixels."""
         cells, *edges = _extent(self._levels, self._labels, patches, window, join)
-        left, top, right, bottom = (edge * (1 << self._shift) for edge in edges)
-        if (right - left) * (bottom - top) > _EVERYWHERE * self.width * self.height:
-            cells = 0
-        return cells, left, top, right, bottom
+        return (cells, *(edge * (1 << self._shift) for edge in edges))
 
     def _side_for(self, left: float, top: float, right: float, bottom: float) -> float:
         """The side of a region that shows a box."""

@@ -75,7 +75,13 @@ def time_base_ns(packet: EventPacket, span_ns: int) -> int:
 
 def event_arrays(size: int) -> tuple[np.ndarray, ...]:
     """Uninitialised columns of `Events`: (t_ns, x, y, p), shape (size,) each."""
-    return tuple(np.empty(size, dtype) for dtype in (np.int64, np.uint16, np.uint16, np.uint8))
+    # Written out, because this is done for every packet.
+    return (
+        np.empty(size, np.int64),
+        np.empty(size, np.uint16),
+        np.empty(size, np.uint16),
+        np.empty(size, np.uint8),
+    )
 
 
 def trigger_arrays(size: int) -> tuple[np.ndarray, ...]:

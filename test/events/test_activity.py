@@ -196,6 +196,18 @@ def test_it_does_not_go_to_something_small_while_the_face_rests():
     assert tracker.roi == region
 
 
+def test_all_that_moves_within_the_region_is_followed():
+    tracker = ActivityTracker(WIDTH, HEIGHT)
+    now_ns = run(tracker, 0, 0.5, (160, 80, 100, 120))
+    for down in range(0, 80, 4):
+        now_ns = run(tracker, now_ns, 0.04, (160, 50 + down, 80, 40), (160, 120 + down, 50, 24))
+    roi = tracker.roi
+    assert not tracker.lost
+    # Not only the larger of the two at 126 but also the other at 196, up to its lower edge.
+    assert roi.y < 110
+    assert roi.y + roi.height > 208
+
+
 def test_it_leaves_something_small_for_something_larger():
     tracker = ActivityTracker(WIDTH, HEIGHT)
     now_ns = run(tracker, 0, 1.0, (280, 40, 30, 30))
@@ -209,14 +221,18 @@ def test_even_noise_with_hot_pixels_is_nothing_to_follow(noise_hz):
     assert all(lost and roi == CENTRE for _, roi, lost in seen)
 
 
-def test_activity_all_over_the_sensor_ends_in_lost():
-    room = panorama([(0, 160, 120, 300, 0), (5, 200, 130, 300, 0)], 300, 420)
+@pytest.mark.parametrize("blocks", [8, 24])
+def test_a_camera_that_moves_has_nothing_to_follow(blocks):
+    room = panorama([(0, 130, 120, 300, 0), (2, 190, 130, 300, 0)], 300, 420, blocks)
     seen = watch(Scene(WIDTH, HEIGHT, 2.0, [room]))
-    assert all(lost for _, _, lost in seen)
+    assert all(lost and roi == CENTRE for _, roi, lost in seen)
+
+
+def test_activity_all_over_the_sensor_ends_in_lost():
     tracker = ActivityTracker(WIDTH, HEIGHT)
     now_ns = run(tracker, 0, 1.0, (230, 120))
-    for now_ns in range(now_ns, now_ns + 4 * S, 10 * MS):
-        tracker.observe(even_noise(now_ns, 20_000), now_ns)
+    for later_ns in range(now_ns, now_ns + 4 * S, 10 * MS):
+        tracker.observe(even_noise(later_ns, 20_000), later_ns)
     assert (tracker.lost, tracker.roi) == (True, CENTRE)
 
 
@@ -225,8 +241,8 @@ def test_a_short_burst_everywhere_changes_nothing():
     now_ns = run(tracker, 0, 1.0, (230, 120))
     region = tracker.roi
     # 50 million events a second for 20 ms.
-    for now_ns in range(now_ns, now_ns + 20 * MS, MS):
-        tracker.observe(even_noise(now_ns, 50_000), now_ns)
+    for later_ns in range(now_ns, now_ns + 20 * MS, MS):
+        tracker.observe(even_noise(later_ns, 50_000), later_ns)
     tracker.observe(Events.empty(), now_ns + S)
     assert (tracker.lost, tracker.roi) == (False, region)
 
