@@ -6,7 +6,10 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import cs3d_ros
@@ -14,7 +17,8 @@ from cs3d_ros import events_cli
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
 
     from cs3d_ros.recognizer import Recognition
 
@@ -25,12 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        Exit status: 0 success, 1 bad input (one line on stderr says which), 2 wrong usage.
+        Exit status: 0 success, 1 bad input (one line on stderr says which), 2 wrong usage, 130
+        interrupted by Ctrl-C.
+
+    Raises:
+        SystemExit: Wrong usage; or SIGTERM or SIGHUP, with 128 and its number, after what was half
+            written has been removed.
     """
     arguments = _parser().parse_args(argv)
     try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
+        with _orderly_end():
+            status: int = arguments.run(arguments)
+            sys.stdout.flush()
     except Cs3dError as error:
         print(f"cs3d: {error}", file=sys.stderr)
         return 1
@@ -41,6 +51,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as an exception does, with all its cleaning up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Whoever ignores one, as nohup does, goes on ignoring it.
+    caught = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) == signal.SIG_DFL
+    ]
+
+    def end(number: int, _: FrameType | None) -> None:
+        # A second one would interrupt the cleaning up.
+        for other in caught:
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -47,7 +47,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Write a recording in another format. Packets stay as they are wherever the "
         "output can hold them; triggers are lost where they are encoded anew or written to .csv "
         "or .npz. EVT3 says times modulo 16.8 s: the stamps of the packets keep the date. From bag "
-        "to bag, labels on /fer/label go with the events, other topics do not.",
+        "to bag, labels on /fer/label go with the events, other topics do not. What is lost is "
+        "told on stderr.",
     )
     _add_source(convert, "source", "IN")
     convert.add_argument(
@@ -65,11 +66,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument(
         "--encoding",
         metavar="E",
-        help="encode the packets of a bag or .raw anew, such as evt3 (default: as they are, and "
-        "evt3 for sources that have no encoding)",
+        help="encode packets anew: evt2 or evt3, in a bag also libcaer_cmp or mono (default: as "
+        "they are, and evt3 for sources that have no encoding)",
     )
     convert.add_argument(
-        "--overwrite", action="store_true", help="replace OUT if it is there already"
+        "--overwrite",
+        action="store_true",
+        help="replace OUT if it is there already, a file or just one bag",
     )
     convert.set_defaults(run=_convert)
 
@@ -174,10 +177,11 @@ def _encodings(conversion: Conversion) -> str:
 def _plot(arguments: argparse.Namespace) -> int:
     from cs3d_ros.recordings.plot import check_output, draw
     from cs3d_ros.recordings.preview import make_preview
+    from cs3d_ros.recordings.recording import expanded
 
-    source = Path(arguments.path).expanduser().resolve()
+    source = expanded(arguments.path).resolve()
     name = source.name if source.is_dir() else source.stem
-    output = Path(arguments.output or f"{name or 'recording'}.png").expanduser()
+    output = expanded(arguments.output) if arguments.output else Path(f"{name or 'recording'}.png")
     check_output(output)
     preview = make_preview(
         arguments.path,

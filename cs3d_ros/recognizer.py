@@ -8,6 +8,7 @@ The node, the command line and the benchmark all run this one.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from cs3d_ros.events.tensors import (
     channels,
     representations,
 )
-from cs3d_ros.events.windows import SlidingWindows, Window
+from cs3d_ros.events.windows import SlidingWindows, Window, WindowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +115,9 @@ class Recognizer:
         classifier: The network with its card.
         stream: Decoding; its counters tell what was lost on the way.
         windows: Windowing; its counters tell what was dropped.
+        noise_filter: Filters of the present sensor; None before the first packet.
+        tracker: What follows the activity on the present sensor; None where nothing does.
+        regions_missed: Windows for which the region asked for did not lie on the sensor.
     """
 
     def __init__(
@@ -138,7 +142,7 @@ class Recognizer:
             max_events: How many events may wait in memory; beyond that the oldest are dropped.
 
         Raises:
-            WindowError: A length or a limit out of range.
+            WindowError: A length or a limit out of range or not finite.
             TensorError: The network was trained on a representation that is not known here or has
                 another number of channels.
             RoiError: The region cannot lie on any sensor.
@@ -160,6 +164,8 @@ class Recognizer:
             )
         if window_ms is None:
             window_ms = card.window_ms
+        if not (math.isfinite(window_ms) and math.isfinite(hop_ms)):
+            raise WindowError(f"windows of {window_ms} ms every {hop_ms} ms, expected two numbers")
         self.classifier = classifier
         self.stream = EventStream()
         self.windows = SlidingWindows(
@@ -169,6 +175,7 @@ class Recognizer:
         self.tracker: ActivityTracker | None = None
         self._noise = noise or NoiseSettings()
         self._roi = roi
+        self.regions_missed = 0
         self._asked: Roi | None = None
         self._size: tuple[int, int] | None = None
         self._epoch = self.stream.epoch
@@ -233,12 +240,13 @@ class Recognizer:
         Raises:
             RoiError: The fixed region does not lie on that sensor.
         """
-        if self._asked is not None:
+        asked = self._asked
+        if asked is not None:
             try:
-                return self._asked.clipped(width, height)
+                return asked.clipped(width, height)
             except RoiError:
                 # Asked for before the sensor was known, or for another one.
-                self._asked = None
+                self.regions_missed += 1
         if self.tracker is not None:
             return self.tracker.roi
         if isinstance(self._roi, Roi):
@@ -248,10 +256,15 @@ class Recognizer:
 
     def _meet_sensor(self, width: int, height: int) -> None:
         """Make what depends on the sensor's size."""
-        self.region(width, height)
-        self.noise_filter = NoiseFilter(self._noise, width, height)
+        tracker = None
         if isinstance(self._roi, ActivitySettings):
-            self.tracker = ActivityTracker(width, height, self._roi)
+            tracker = ActivityTracker(width, height, self._roi)
+        elif isinstance(self._roi, Roi):
+            self._roi.check(width, height)
+        else:
+            Roi.centred_square(width, height)
+        self.noise_filter = NoiseFilter(self._noise, width, height)
+        self.tracker = tracker
         self._size = (width, height)
 
     def _start_over(self) -> None:
@@ -293,7 +306,7 @@ class Recognizer:
         """Take in the next packet and recognise every window that it completes.
 
         Raises:
-            PacketError: As `push`.
+            PacketError, RoiError: As `push`.
         """
         for ready in self.push(packet):
             yield self.classify(ready)

@@ -130,7 +130,16 @@ def test_a_region_off_the_sensor_is_refused(drawn_face):
         recognize(recognizer, packets(drawn_face)[:200])
 
 
-@pytest.mark.parametrize("options", [{"window_ms": -1.0}, {"hop_ms": 0.0}, {"max_events": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window_ms": -1.0},
+        {"hop_ms": 0.0},
+        {"max_events": 0},
+        {"window_ms": math.nan},
+        {"hop_ms": math.inf},
+    ],
+)
 def test_impossible_windows_are_refused(options):
     with pytest.raises(WindowError):
         Recognizer(Witness(), **options)
@@ -152,10 +161,11 @@ def test_a_representation_that_no_network_takes_is_refused(representation, reaso
 def test_looks_where_it_is_asked_to(drawn_face):
     stream = packets(drawn_face)[:700]
     recognizer = Recognizer(Witness(), window_ms=100.0, hop_ms=100.0)
-    recognizer.look_at(Roi(5_000, 0, 100, 100))
+    recognizer.look_at(Roi(3_000, 0, 100, 100))
     first = recognize(recognizer, stream[:100])
     # Off the sensor, as turns out with the first packet.
     assert {r.roi for r in first} == {Roi(40, 0, 240, 240)}
+    assert recognizer.regions_missed == len(first)
     recognizer.look_at(Roi(300 - 40, 100, 100, 100))
     assert {r.roi for r in recognize(recognizer, stream[100:200])} == {Roi(260, 100, 60, 100)}
     with pytest.raises(RoiError, match="320x240"):
@@ -204,6 +214,23 @@ def test_a_new_sensor_gets_its_own_filter_and_tracker(drawn_face):
     recognize(recognizer, stream)
     wide = [dataclasses.replace(p, width=640, height=480) for p in stream]
     assert {(r.roi.width, r.roi.height) for r in recognize(recognizer, wide)} >= {(480, 480)}
+
+
+def test_a_packet_of_a_sensor_too_small_to_look_at_spoils_nothing_after_it(drawn_face):
+    stream = packets(drawn_face)[:200]
+    recognizer = Recognizer(
+        Witness(),
+        window_ms=100.0,
+        hop_ms=100.0,
+        roi=ActivitySettings(),
+        noise=NoiseSettings(0.0, 1),
+    )
+    expected = [r.event_count for r in recognize(recognizer, stream)]
+    with pytest.raises(RoiError):
+        recognizer.push(
+            dataclasses.replace(stream[199], width=4, height=4, seq=stream[199].seq + 1)
+        )
+    assert [r.event_count for r in recognize(recognizer, stream)] == expected
 
 
 def test_every_event_of_a_flood_is_used_or_counted():

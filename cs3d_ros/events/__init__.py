@@ -5,7 +5,7 @@ from cs3d_ros.events import activity, evt2, evt3, evt21, libcaer, libcaer_cmp, m
 
 
 def warm_up() -> None:
-    """Compile every kernel of this room, some seconds at first and a fraction with a cache.
+    """Compile every kernel from packets to tensors, some seconds at first, a fraction when cached.
 
     Without it the first packet and the first window wait for the compiler.
     """

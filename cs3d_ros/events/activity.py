@@ -47,6 +47,7 @@ _MIN_CELLS = 6  # active cells of a patch that is worth going to
 _FIND_NS = 100_000_000  # how long it must have been there when lost
 _PEAKS = 10  # parts of `shrink_s` whose largest boxes are kept
 _ACTIVE, _ALONE = 1, 2
+_END_OF_TIME_NS = np.iinfo(np.int64).max
 
 
 class ActivityError(Cs3dError):
@@ -189,7 +190,7 @@ def _trimmed(activity: np.ndarray) -> tuple[float, float]:
 
 @kernel
 def _extent(
-    levels: np.ndarray, labels: np.ndarray, n: int, window: tuple[int, int, int, int], join: bool
+    levels: np.ndarray, labels: np.ndarray, n: int, window: tuple[int, ...], join: bool
 ) -> tuple[int, float, float, float, float]:
     """Where the patch is that has the most cells in a window, and with `join` others with it.
 
@@ -198,7 +199,7 @@ def _extent(
         labels: Number of each cell's patch, 0 for none.
         n: Number of patches.
         window: Left, top, right, bottom in cells, the latter two exclusive.
-        join: Take in all patches that are mostly in the window.
+        join: Take in the patches that are mostly in the window.
 
     Returns:
         Active cells, 0 if none is in the window, and the edges left, top, right, bottom in cells.
@@ -251,8 +252,7 @@ class ActivityTracker:
         self._min_side = max(float(MIN_ROI_SIDE), self.settings.min_side * self._max_side)
         self._shift = max(2, math.ceil(math.log2(self._max_side / _MAX_CELLS)))
         shape = (-(-height >> self._shift), -(-width >> self._shift))
-        floor = _FLOOR_HZ * self.settings.memory_s * 4.0**self._shift
-        self._floor = max(_FLOOR, floor)
+        self._floor = max(_FLOOR, _FLOOR_HZ * self.settings.memory_s * 4.0**self._shift)
         self._gap = max(1, round(_GAP * min(shape)))
         self._counts = np.zeros(shape, np.uint32)
         self._levels = np.zeros(shape, np.float64)
@@ -312,8 +312,7 @@ class ActivityTracker:
             first = _count(columns, first, self._tick_end_ns, size, self._shift, self._counts)
             self._tick()
             self._tick_end_ns += TICK_NS
-        end_ns = np.iinfo(np.int64).max
-        _count(columns, first, end_ns, size, self._shift, self._counts)
+        _count(columns, first, _END_OF_TIME_NS, size, self._shift, self._counts)
 
     def _tick(self) -> None:
         """Follow what has been counted."""
@@ -364,9 +363,7 @@ class ActivityTracker:
             self._x, self._y = 0.5 * (box[0] + box[2]), 0.5 * (box[1] + box[3])
         return True
 
-    def _box(
-        self, patches: int, window: tuple[int, int, int, int], join: bool
-    ) -> tuple[float, ...]:
+    def _box(self, patches: int, window: tuple[int, ...], join: bool) -> tuple[float, ...]:
         """As `_extent`, with the edges in pixels."""
         cells, *edges = _extent(self._levels, self._labels, patches, window, join)
         return (cells, *(edge * (1 << self._shift) for edge in edges))

@@ -47,8 +47,9 @@ class SensorClock:
     this module runs this link.)
 
     The clock starts over when the host's clock is set by more than 50 ms: at once if backwards, and
-    after 3 s if forwards, which at first looks like a delay. Smaller steps are followed, backwards
-    at once and forwards within the minute.
+    after 3 to 4 s if forwards, which looks like a delay at first. (A link that delays every packet
+    by more than 50 ms for so long is taken for that.) Smaller steps are followed, backwards at once
+    and forwards within the minute.
 
     Attributes:
         jumps: How often the host's clock was found set.

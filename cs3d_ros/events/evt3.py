@@ -9,6 +9,7 @@ import numpy as np
 from cs3d_ros.events.decoding import (
     EVENTS,
     NO_EDGES,
+    NO_TRIGGERS,
     OUTSIDE,
     RESERVED,
     SKIPPED,
@@ -21,7 +22,7 @@ from cs3d_ros.events.decoding import (
     trigger_arrays,
 )
 from cs3d_ros.events.kernels import kernel
-from cs3d_ros.events.packets import EventPacket, Events, Triggers, register_decoder
+from cs3d_ros.events.packets import EventPacket, Events, register_decoder
 
 # Word types, bits 15…12.
 ADDR_Y = 0x0
@@ -330,7 +331,7 @@ class Evt3Decoder(WordDecoder):
         """Start over as if new, apart from the counters."""
         self._state[:] = 0
         self._state[_NOW_US] = -1
-        self.triggers = Triggers.empty()
+        self.triggers = NO_TRIGGERS
 
     def resync(self) -> None:
         """Packets were lost: drop events until place and time have been seen again.

@@ -15,7 +15,7 @@ Payload: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | np.nda
 
 # Every wire format has at most 16 bits per coordinate. The largest event sensors have some 1300
 # pixels on a side, so that a size beyond this is a damaged message rather than a camera.
-MAX_SENSOR_SIDE = 8192
+MAX_SENSOR_SIDE = 4096
 
 
 # Drivers send a message when it has a megabyte. A byte can hold six events of 13 bytes, so that
@@ -96,6 +96,16 @@ class Events:
     def __len__(self) -> int:
         return len(self.t_ns)
 
+    def take(self, which: slice | np.ndarray) -> Events:
+        """The events of a slice, as views, or of an array of indices or booleans, as copies."""
+        return Events(self.t_ns[which], self.x[which], self.y[which], self.p[which])
+
+    def in_order(self) -> Events:
+        """The same events in ascending order of time; those of equal times keep their order."""
+        if np.all(self.t_ns[1:] >= self.t_ns[:-1]):
+            return self
+        return self.take(np.argsort(self.t_ns, kind="stable"))
+
     @staticmethod
     def empty() -> Events:
         """No events."""
@@ -164,8 +174,8 @@ class Decoder(Protocol):
     def now_ns(self) -> int | None:
         """The newest sensor time reached, in ns; None before there is one.
 
-        It advances without events too, is never ahead of the sensor and never decreases except
-        by `reset()`.
+        It is never ahead of the sensor and never decreases except by `reset()`. It advances without
+        events too where the encoding has words for time (EVT3, EVT2, EVT2.1).
         """
 
     def decode(self, packet: EventPacket) -> Events:

@@ -8,9 +8,15 @@ from cs3d_ros.events.packets import Decoder, EventPacket, Events, Triggers, deco
 # Best-effort transport swaps neighbours; a step back by more is a restart or a looped recording.
 REORDER_DISTANCE = 16
 REORDER_NS = 1_000_000_000
-# The sensor's clock and the stamps advance alike, up to the delays of the transport. Beyond this
-# the sensor restarted, its clock turned over unseen, or a word was damaged.
-MAX_DISAGREEMENT_NS = 10_000_000_000
+# The sensor's clock and the stamps advance alike, up to the delays of the transport, by which the
+# sensor can fall behind. Beyond this the sensor restarted, its clock turned over unseen, or a word
+# was damaged; ahead, it would hold up all windows until it is caught up with.
+MAX_AHEAD_NS = 2_000_000_000
+MAX_BEHIND_NS = 10_000_000_000
+# Drivers send a packet every few ms.
+MAX_SPAN_NS = 10_000_000_000
+# A longer gap is another driver, or a damaged number, rather than packets that were lost.
+MAX_LOSS = 100_000
 
 _SEQ_TURN = 1 << 64
 
@@ -45,12 +51,13 @@ class EventStream:
     when
 
     - the size of the sensor or the encoding changes,
-    - the sequence goes back by more than 16, or by less with a stamp that goes forward: the driver
-      restarted, or a recording loops,
+    - the sequence goes back by more than 16, or by less with a stamp that goes forward, or forward
+      by more than 100,000: the driver restarted, or a recording loops,
     - the stamp goes back by more than a second,
-    - sensor time and stamps advance differently by more than 10 s from one packet to the next, or
-      the events of a packet are more than 10 s behind the newest time. That packet is dropped, as
-      its times straddle two clocks.
+    - from one packet to the next, sensor time gets ahead of the stamps by more than 2 s or falls
+      behind by more than 10 s; or, without stamps, a packet's events are more than 2 s behind the
+      newest time; or they span more than 10 s. That packet is dropped, as its times straddle two
+      clocks.
 
     A packet up to 16 behind the newest, with a stamp not ahead of it, is late and dropped; more
     than 16 of those in a row are a short recording that loops. Stamps of 0 are not compared.
@@ -72,6 +79,8 @@ class EventStream:
         self._format: tuple[str, int, int] | None = None
         self._seq: int | None = None
         self._stamp_ns = 0
+        # Of the last packet that moved the newest sensor time; not all encodings do without events.
+        self._now_stamp_ns = 0
         self._late_in_a_row = 0
 
     @property
@@ -105,6 +114,8 @@ class EventStream:
                 self.counters.packets_late += 1
                 return Events.empty()
             self._start_over()
+        elif step > MAX_LOSS:
+            self._start_over()
         elif step > 1:
             decoder.resync()
             lost = step - 1
@@ -117,30 +128,36 @@ class EventStream:
         self.counters.packets += 1
         self.counters.packets_lost += lost
 
-        if stamped and before_ns is not None and decoder.now_ns is not None:
-            sensor_step_ns = decoder.now_ns - before_ns
-            if abs(sensor_step_ns - stamp_step_ns) > MAX_DISAGREEMENT_NS:
-                self.counters.clock_jumps += 1
-                self._start_over()
-                return Events.empty()
-
-        if len(events) and self._now_is_ahead(events):
-            # A damaged time has carried the clock away, and windows would wait for it.
+        # The earliest rather than the first: between TIME_HIGH and TIME_LOW, EVT3 events can be
+        # some ms ahead of the sensor, which would pull the clock's estimate for good.
+        earliest_ns = int(events.t_ns.min()) if len(events) else None
+        if self._times_fall_apart(packet.stamp_ns, before_ns, events, earliest_ns):
             self.counters.clock_jumps += 1
             self._start_over()
             return Events.empty()
 
+        if decoder.now_ns != before_ns:
+            self._now_stamp_ns = packet.stamp_ns
         self.triggers = decoder.triggers
-        if len(events):
-            # The earliest rather than the first: between TIME_HIGH and TIME_LOW, EVT3 events can
-            # be some ms ahead of the sensor, which would pull the estimate for good.
-            self.clock.observe(packet.stamp_ns, int(events.t_ns.min()))
+        if earliest_ns is not None:
+            self.clock.observe(packet.stamp_ns, earliest_ns)
         return events
 
-    def _now_is_ahead(self, events: Events) -> bool:
-        """Whether the newest time is far ahead of the newest of some events."""
+    def _times_fall_apart(
+        self, stamp_ns: int, before_ns: int | None, events: Events, earliest_ns: int | None
+    ) -> bool:
+        """Whether a packet's times go with those before, and with each other; see the class."""
         now_ns = self.now_ns
-        return now_ns is not None and now_ns - int(events.t_ns.max()) > MAX_DISAGREEMENT_NS
+        if now_ns is None:
+            return False
+        if earliest_ns is not None:
+            latest_ns = int(events.t_ns.max())
+            if latest_ns - earliest_ns > MAX_SPAN_NS or now_ns - latest_ns > MAX_AHEAD_NS:
+                return True
+        if before_ns is None or now_ns == before_ns or stamp_ns <= 0 or self._now_stamp_ns <= 0:
+            return False
+        ahead_ns = (now_ns - before_ns) - (stamp_ns - self._now_stamp_ns)
+        return not -MAX_BEHIND_NS <= ahead_ns <= MAX_AHEAD_NS
 
     def _decoder(self, packet: EventPacket) -> Decoder:
         """The decoder for this packet's format, starting over where that has changed."""
@@ -169,6 +186,7 @@ class EventStream:
         self.clock.reset()
         self._seq = None
         self._stamp_ns = 0
+        self._now_stamp_ns = 0
         self._late_in_a_row = 0
         if self.decoder is not None:
             self.decoder.reset()

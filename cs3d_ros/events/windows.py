@@ -61,9 +61,10 @@ class SlidingWindows:
     """Cuts a stream of events into windows of equal duration that begin every hop.
 
     The first window begins at the first time seen, the others a multiple of the hop later. With a
-    hop beyond the duration, the events between two windows belong to none and are not kept. A
-    window is complete as soon as the sensor's time has passed its end by 16 µs, the most that
-    EVT3 times step back, so that no member can follow; also without events.
+    hop beyond the duration, the events between two windows belong to none; they count as dropped or
+    late like others. A window is complete as soon as the sensor's time has passed its end by 16 µs,
+    the most that EVT3 times step back, so that no member can follow; also without events, if the
+    encoding tells time without them.
 
     Bounded memory: beyond `max_events`, the oldest chunks are dropped whole. Bounded work: in one
     push, windows without events that ended more than one duration before now are skipped.

@@ -32,14 +32,17 @@ EVENTS_QOS = QoSProfile(
 )
 
 
+MAX_ROS_TIME_NS = 2**31 * 1_000_000_000 - 1
+
+
 def time_to_ns(stamp: Time) -> int:
     """A ROS time in ns."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def ns_to_time(ns: int) -> Time:
-    """A ROS time from ns; a time before 1970, which the message cannot hold, becomes 0."""
-    sec, nanosec = divmod(max(ns, 0), 1_000_000_000)
+    """A ROS time from ns; times that the message cannot hold become its first or last."""
+    sec, nanosec = divmod(min(max(ns, 0), MAX_ROS_TIME_NS), 1_000_000_000)
     return Time(sec=sec, nanosec=nanosec)
 
 

@@ -93,6 +93,11 @@ def make_recognizer(parameters: Parameters, classifier: Classifier) -> Recognize
             "or all 0 for the largest centred square"
         )
     follow = parameters["roi_mode"] == "activity"
+    if follow and any(roi):
+        raise Cs3dError(
+            f"parameter roi is {list(roi)}, but with roi_mode 'activity' the node finds the region "
+            "itself; set roi to all 0, or roi_mode to 'fixed'"
+        )
     return Recognizer(
         classifier,
         window_ms=parameters["window_ms"] or None,

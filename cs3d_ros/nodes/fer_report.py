@@ -88,6 +88,7 @@ class FerReport:
             "windows_skipped": self.windows_skipped,
             "windows_failed": self.windows_failed,
             "rois_refused": self.rois_refused,
+            "regions_missed": recognizer.regions_missed,
             "recognitions": self.recognitions,
             "resets": stream.counters.resets,
             "host_clock_jumps": clock.jumps,
@@ -140,6 +141,7 @@ class FerReport:
             "windows_skipped": "windows skipped, because the network is slower than the hop",
             "windows_failed": "windows without a result; see last_error",
             "rois_refused": "regions on ~/roi refused; see the log",
+            "regions_missed": "windows without the region from ~/roi, which is off the sensor",
             "host_clock_jumps": "times the clock of the packets' stamps was set",
             "internal_errors": "internal errors; see the log",
         }

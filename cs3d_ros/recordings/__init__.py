@@ -8,7 +8,7 @@ from cs3d_ros.recordings.labels import LABEL_TOPIC, Label, read_labels
 from cs3d_ros.recordings.npz import NpzRecording, write_npz
 from cs3d_ros.recordings.raw import RawRecording
 from cs3d_ros.recordings.raw_writer import write_raw
-from cs3d_ros.recordings.recording import Recording, RecordingError
+from cs3d_ros.recordings.recording import Recording, RecordingError, expanded
 from cs3d_ros.recordings.rosbag import BagRecording, write_recording
 from cs3d_ros.recordings.tables import TableRecording, write_csv
 
@@ -62,7 +62,7 @@ def open_recording(path: str | Path, topic: str | None = None) -> Recording:
             several topics of them and none was chosen.
     """
     # A launch argument such as bag:=~/bags/one reaches us as it is written.
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
     suffix = path.suffix.lower()

@@ -15,8 +15,10 @@ X, Y, T, P = range(4)
 NS_EXPONENTS = {"ns": 0, "us": 3, "ms": 6, "s": 9}
 """Powers of ten from each unit to ns."""
 
-_TIME = re.compile(r"(?:t|ts|time|timestamp)(?:_(s|ms|us|ns))?")
-_ROLES = {"x": X, "y": Y, "p": P, "polarity": P}
+_TIME = re.compile(
+    r"(?:t|ts|time|timestamp)(?:_(?P<suffix>s|ms|us|ns)|\s*[(\[](?P<unit>s|ms|us|[µμ]s|ns)[)\]])?"
+)
+_ROLES = {"x": X, "xs": X, "y": Y, "ys": Y, "p": P, "ps": P, "pol": P, "polarity": P}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,18 @@ class Columns:
     roles: tuple[int | None, ...]
     unit: str | None = None
 
+    def __str__(self) -> str:
+        return ", ".join("?" if role is None else "xytp"[role] for role in self.roles)
+
     def index(self, role: int) -> int:
         """Number of the column with this role."""
         return self.roles.index(role)
 
 
 def columns_by_name(names: Sequence[str]) -> Columns | None:
-    """Find x, y, t (ts, time, timestamp, also with _s, _ms, _us or _ns) and p (polarity).
+    """Find x (xs), y (ys), t (ts, time, timestamp) and p (ps, pol, polarity).
+
+    A unit at the name of t is s, ms, us or ns: t_us, t (us), t [us].
 
     Returns:
         The columns, with others among them; None where one of the four is missing or there twice.
@@ -48,7 +55,8 @@ def columns_by_name(names: Sequence[str]) -> Columns | None:
         clean = name.strip().strip("\"'").lower()
         time = _TIME.fullmatch(clean)
         if time:
-            unit = time[1]
+            unit = time["suffix"] or time["unit"]
+            unit = "us" if unit in ("µs", "μs") else unit
         roles.append(T if time else _ROLES.get(clean))
     found = sorted(role for role in roles if role is not None)
     return Columns(tuple(roles), unit) if found == [X, Y, T, P] else None
@@ -59,5 +67,5 @@ def missing_columns(path: Path, names: Sequence[str]) -> RecordingError:
     listed = ", ".join(repr(name) for name in names[:20]) or "none"
     return RecordingError(
         f"{path}: columns {listed[:500]}, expected one each of x, y, t (or timestamp, or with a "
-        "unit t_s, t_ms, t_us, t_ns) and p (or polarity); rename them"
+        "unit t_s, t_ms, t_us, t_ns) and p (or pol, polarity); rename them"
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cs3d_ros.events.packets import EventPacket
+from cs3d_ros.events.encoding import encodable
+from cs3d_ros.events.evt3 import MAX_COORDINATE
+from cs3d_ros.events.packets import DecoderCounters, EventPacket
 from cs3d_ros.recordings import (
     Recording,
     RecordingError,
@@ -24,19 +22,13 @@ from cs3d_ros.recordings import (
 from cs3d_ros.recordings.bag_files import EXPRESSION_TYPE, BagFiles
 from cs3d_ros.recordings.decoded import DecodedPackets
 from cs3d_ros.recordings.labels import LABEL_TOPIC, Label, read_labels
+from cs3d_ros.recordings.output import BAG, check_target, kind_of, replaced, size_on_disk
+from cs3d_ros.recordings.raw_writer import RAW_ENCODINGS
+from cs3d_ros.recordings.recording import expanded
 from cs3d_ros.recordings.reencode import Reencoder
 from cs3d_ros.recordings.rosbag import DEFAULT_TOPIC
 
-BAG = ""
-"""The kind of output that is a rosbag2 folder; the other kinds are suffixes."""
-
-RAW_ENCODINGS = ("evt2", "evt21", "evt21_legacy", "evt3")
-"""The encodings that a .raw file can hold."""
-
-_KINDS = (BAG, ".csv", ".npz", ".raw")
-# EVT3's coordinates have 11 bits.
-_MAX_EVT3_SIDE = 2048
-_BAG_FILES = re.compile(r"metadata\.yaml|.*\.(mcap|db3)(\.zstd)?")
+_MAX_EVT3_SIDE = MAX_COORDINATE + 1
 _TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 
 
@@ -54,12 +46,19 @@ class Conversion:
         bytes_in: Size of the source on disk.
         bytes_out: Size of the output on disk.
         triggers_lost: External triggers that the output does not hold.
+        labels_lost: Labels of a bag that the output does not hold.
+        events_out_of_bounds: Events outside the sensor. This and the next three count in packets
+            that are decoded for the output, which does not hold them.
+        dropped_unsynced: Events and triggers whose time or place is not known.
+        reserved_words: Words of a type that the format reserves.
+        truncated_bytes: Bytes at the end of payloads that make no whole word.
         packets_left_out: Packets that came late or cannot be decoded and are not in the output.
         bad_packets: Packets that cannot be decoded.
         last_error: Why the last of these cannot; empty without any.
         packets_lost: Packets missing in the source by their sequence numbers.
         resets: How often the source starts over.
         events_moved: Events whose time EVT3 cannot say; see `Reencoder`.
+        times_cut: Events whose time is not a whole µs, and is cut to one.
     """
 
     kind: str
@@ -70,12 +69,18 @@ class Conversion:
     bytes_in: int = 0
     bytes_out: int = 0
     triggers_lost: int = 0
+    labels_lost: int = 0
+    events_out_of_bounds: int = 0
+    dropped_unsynced: int = 0
+    reserved_words: int = 0
+    truncated_bytes: int = 0
     packets_left_out: int = 0
     bad_packets: int = 0
     last_error: str = ""
     packets_lost: int = 0
     resets: int = 0
     events_moved: int = 0
+    times_cut: int = 0
 
     def remarks(self) -> list[str]:
         """What the user may not expect, as sentences."""
@@ -85,6 +90,18 @@ class Conversion:
                 f"{self.triggers_lost} external triggers are lost: the output holds change events "
                 "only"
             )
+        if self.labels_lost:
+            remarks.append(f"{self.labels_lost} labels are lost: only a bag can hold them")
+        remarks += [
+            f"{count} {what} are left out"
+            for count, what in (
+                (self.events_out_of_bounds, "events off the sensor"),
+                (self.dropped_unsynced, "events before time and place were known"),
+                (self.reserved_words, "reserved words"),
+                (self.truncated_bytes, "stray bytes"),
+            )
+            if count
+        ]
         if self.packets_left_out:
             remarks.append(f"{self.packets_left_out} late or undecodable packets are left out")
         if self.bad_packets:
@@ -95,6 +112,11 @@ class Conversion:
             remarks.append(
                 f"{self.events_moved} events were out of order by more than evt3 can say and were "
                 "moved in time"
+            )
+        if self.times_cut:
+            remarks.append(
+                f"the times of {self.times_cut} events are cut to µs: of the encodings, only mono "
+                "says ns"
             )
         if self.kind == ".raw" and self.packets_lost:
             remarks.append(
@@ -126,8 +148,9 @@ def convert(
     bag to bag, labels on /fer/label go with them; other topics do not.
 
     Sources that have no encoding of their own (.dat, AEDAT4, .csv, .npz) become evt3, if the sensor
-    has at most 2048 pixels on a side. What is encoded anew loses external triggers; all but mono
-    cut times to µs, and evt3 also says them modulo 2^24 µs, so that the stamps alone keep the date.
+    has at most 2048 pixels on a side. What is encoded anew loses external triggers. All but mono
+    cut times to µs; evt3 says them modulo 2^24 µs and evt2 modulo 2^34 µs, so that the stamps alone
+    keep the date.
 
     The output appears under its name when it is complete. Memory is bounded by the largest packet,
     other than for .npz.
@@ -138,30 +161,35 @@ def convert(
             or with a slash at the end.
         topic: Topic of the event packets; may be left out where there is only one.
         out_topic: Topic in a bag that is written.
-        encoding: Encode the packets anew, as this one.
-        overwrite: Replace an output that exists.
+        encoding: Encode the packets that have another one anew, as this one. It must be among
+            `encodable()`, for a .raw file evt2 or evt3.
+        overwrite: Replace an output that exists; see `output.check_target`.
 
     Raises:
-        RecordingError: The source cannot be read to its end, nothing in it can be decoded, or the
-            output exists or cannot be written.
+        RecordingError: The source cannot be read to its end, holds no packets, or none that can be
+            decoded or encoded so; or the output exists, cannot be written, or lies within the
+            source.
         PacketError: Events that the encoding cannot say.
     """
-    kind = _kind(target)
-    source, target = Path(source).expanduser(), Path(target).expanduser()
+    kind = kind_of(target)
+    source, target = expanded(source), expanded(target)
     _check_choices(kind, out_topic, encoding)
     conversion = Conversion(kind)
     with open_recording(source, topic) as recording:
-        _check_target(source, target, overwrite)
-        with _replaced(target, overwrite) as new:
+        check_target(source, target, kind, overwrite)
+        with replaced(target, overwrite) as new:
             packets = _Packets(recording, conversion, encoding)
+            labels = _labels(source) if recording.topic else None
             if kind == BAG:
-                labels = _labels(source) if recording.topic else None
                 write_recording(new, packets, topic=out_topic, labels=labels)
             else:
+                conversion.labels_lost = len(labels or ())
                 _WRITERS[kind](new, packets)
             packets.finish()
-            conversion.bytes_in = _size(source)
-            conversion.bytes_out = _size(new)
+            if not packets.met:
+                raise RecordingError(f"{source}: no packets to convert")
+            conversion.bytes_in = size_on_disk(source)
+            conversion.bytes_out = size_on_disk(new)
     return conversion
 
 
@@ -175,6 +203,7 @@ def _labels(source: Path) -> list[Label] | None:
     return read_labels(source) if has_labels else None
 
 
+_TABLES = (".csv", ".npz")
 _WRITERS = {".csv": write_csv, ".npz": write_npz, ".raw": write_raw}
 
 
@@ -187,20 +216,28 @@ class _Packets:
         self._has_topic = bool(recording.topic)
         self._decoded = DecodedPackets(recording)
         self._reencoders: dict[str, Reencoder] = {}
+        self._words = DecoderCounters()
+
+    @property
+    def met(self) -> int:
+        """Packets of the source so far."""
+        return self._decoded.packets
 
     def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
         stream, conversion = self._decoded.stream, self._conversion
+        is_table = conversion.kind in _TABLES
         for log_time_ns, packet, events in self._decoded:
             encoding = self._encoding_of(packet)
             anew = encoding != packet.encoding
+            if anew:
+                self._check_encoding(encoding)
             if events is None and (anew or conversion.kind != BAG):
                 conversion.packets_left_out += 1
                 continue
             _note(conversion.encodings_in, packet.encoding)
-            if conversion.kind in (BAG, ".raw"):
+            if not is_table:
                 _note(conversion.encodings_out, encoding)
-            if anew or conversion.kind in (".csv", ".npz"):
-                conversion.triggers_lost += len(stream.triggers)
+            self._count_losses(anew or is_table)
             conversion.events += 0 if events is None else len(events)
             if not anew or events is None:
                 conversion.packets += 1
@@ -226,6 +263,26 @@ class _Packets:
         fits = max(packet.width, packet.height) <= _MAX_EVT3_SIDE
         return "evt3" if kind == BAG and is_bare and fits else present
 
+    def _check_encoding(self, encoding: str) -> None:
+        kind = self._conversion.kind
+        choices = [e for e in encodable() if kind == BAG or e in RAW_ENCODINGS]
+        if encoding not in choices:
+            raise RecordingError(
+                f"packets cannot be encoded anew as {encoding!r} for {kind or 'a bag'}, expected "
+                f"one of: {', '.join(choices)}"
+            )
+
+    def _count_losses(self, is_decoded: bool) -> None:
+        """Count what the decoder has dropped of a packet, if the output is made of its events."""
+        conversion, words, before = self._conversion, self._decoded.words, self._words
+        if is_decoded:
+            conversion.triggers_lost += len(self._decoded.stream.triggers)
+            conversion.events_out_of_bounds += words.out_of_bounds - before.out_of_bounds
+            conversion.dropped_unsynced += words.dropped_unsynced - before.dropped_unsynced
+            conversion.reserved_words += words.reserved_words - before.reserved_words
+            conversion.truncated_bytes += words.truncated_bytes - before.truncated_bytes
+        self._words = replace(words)
+
     def finish(self) -> None:
         """Take over the counters."""
         decoded, conversion = self._decoded, self._conversion
@@ -234,6 +291,7 @@ class _Packets:
         conversion.packets_lost = decoded.stream.counters.packets_lost
         conversion.resets = decoded.stream.counters.resets
         conversion.events_moved = sum(r.moved for r in self._reencoders.values())
+        conversion.times_cut = sum(r.cut for r in self._reencoders.values())
 
 
 def _note(names: list[str], name: str) -> None:
@@ -241,83 +299,12 @@ def _note(names: list[str], name: str) -> None:
         names.append(name)
 
 
-def _kind(target: str | Path) -> str:
-    kind = BAG if str(target).endswith(("/", os.sep)) else Path(target).suffix.lower()
-    if kind in (".mcap", ".db3"):
-        raise RecordingError(
-            f"{target}: a bag is written as a rosbag2 folder; leave the suffix {kind!r} out"
-        )
-    if kind not in _KINDS:
-        raise RecordingError(
-            f"{target}: cannot write {kind!r}, expected .raw, .csv or .npz, or no suffix for a "
-            "rosbag2 folder (with a slash at the end where its name has a dot)"
-        )
-    return kind
-
-
 def _check_choices(kind: str, out_topic: str, encoding: str | None) -> None:
     if kind == BAG and not _TOPIC.fullmatch(out_topic):
         raise RecordingError(
             f"{out_topic!r} is not the name of a topic, expected one such as {DEFAULT_TOPIC}"
         )
-    if encoding is None:
-        return
-    if kind in (".csv", ".npz"):
+    if encoding is not None and kind in _TABLES:
         raise RecordingError(
             f"a {kind} file holds decoded events: leave the encoding {encoding!r} out"
         )
-    if kind == ".raw" and encoding not in RAW_ENCODINGS:
-        raise RecordingError(
-            f"a .raw file cannot hold {encoding!r}, expected one of: {', '.join(RAW_ENCODINGS)}"
-        )
-
-
-def _check_target(source: Path, target: Path, overwrite: bool) -> None:
-    if not os.path.lexists(target):
-        return
-    if not overwrite:
-        raise RecordingError(
-            f"{target}: exists already; choose another name, or replace it with --overwrite"
-        )
-    if source.resolve().is_relative_to(target.resolve()):
-        raise RecordingError(f"{target}: is what is to be read; choose another name")
-    if target.is_dir() and not target.is_symlink():
-        strangers = [p.name for p in target.iterdir() if not _BAG_FILES.fullmatch(p.name)]
-        if strangers:
-            raise RecordingError(
-                f"{target}: a folder with other things than a recording ({strangers[0]}), which "
-                "is not replaced; choose another name"
-            )
-
-
-@contextmanager
-def _replaced(target: Path, overwrite: bool) -> Iterator[Path]:
-    """Where to write what becomes `target` when the block ends well, and is removed otherwise."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
-    except OSError as error:
-        raise RecordingError(f"{target}: cannot be written ({error})") from error
-    try:
-        # The name matters: a bag's files are named after their folder.
-        new, old = folder / "new" / target.name, folder / "old"
-        new.parent.mkdir()
-        yield new
-        try:
-            if os.path.lexists(target):
-                if not overwrite:
-                    raise RecordingError(f"{target}: has appeared meanwhile; choose another name")
-                target.rename(old)
-            new.rename(target)
-        except OSError as error:
-            if os.path.lexists(old):
-                old.rename(target)
-            raise RecordingError(f"{target}: cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _size(path: Path) -> int:
-    """Size on disk in bytes, of a folder with all that is in it."""
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from cs3d_ros.events.packets import EventPacket, Events
-from cs3d_ros.recordings.event_packets import packets
+from cs3d_ros.recordings.event_packets import packets, size_by_events
 from cs3d_ros.recordings.recording import FileRecording, RecordingError, checked_size
 from cs3d_ros.recordings.text_header import date_ns, read_header
 
@@ -48,9 +48,11 @@ class DatRecording(FileRecording):
         self._begin_ns = date_ns(header)
         width, height = header.get("width", ""), header.get("height", "")
         if width.isdecimal() and height.isdecimal():
-            self.size = checked_size(path, int(width[:9]), int(height[:9]))
+            size = int(width[:9]), int(height[:9])
         else:
-            self.size = self._smallest_size()
+            missing = "header lines such as `% Width 640` and `% Height 480`"
+            size = size_by_events(path, self._chunks(), missing)
+        self.size = checked_size(path, *size)
 
     def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
         yield from packets(self.path, self._chunks(), self.size, begin_ns=self._begin_ns)
@@ -82,24 +84,6 @@ class DatRecording(FileRecording):
                 _log.warning("%s: ends within an event; its %d bytes are left", self.path, stray)
             if len(block) > stray:
                 yield np.frombuffer(block, "<u4", (len(block) - stray) // 4).reshape(-1, 2)
-
-    def _smallest_size(self) -> tuple[int, int]:
-        width = height = 0
-        for events in self._chunks():
-            width = max(width, int(events.x.max()) + 1)
-            height = max(height, int(events.y.max()) + 1)
-        if not width:
-            raise RecordingError(
-                f"{self.path}: neither events nor the sensor's size; expected lines like "
-                "`% Width 640` and `% Height 480` at its beginning"
-            )
-        _log.warning(
-            "%s: the header does not tell the sensor's size; taken as %dx%d, by the events",
-            self.path,
-            width,
-            height,
-        )
-        return checked_size(self.path, width, height)
 
 
 def _check_kind(path: Path, header: dict[str, str], kind: bytes) -> None:

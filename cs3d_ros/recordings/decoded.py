@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from cs3d_ros.events.packets import EventPacket, Events, PacketError
+from cs3d_ros.events.packets import DecoderCounters, EventPacket, Events, PacketError
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings.recording import RecordingError
 
@@ -74,6 +74,12 @@ class DecodedPackets:
         self.bad_packets = 0
         self.last_error = ""
         self._source = packets
+
+    @property
+    def words(self) -> DecoderCounters:
+        """What the decoders have met so far, over all sensors and encodings."""
+        decoder = self.stream.decoder
+        return DecoderCounters() if decoder is None else decoder.counters
 
     def __iter__(self) -> Iterator[tuple[int, EventPacket, Events | None]]:
         for log_time_ns, packet in self._source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,8 @@ ENCODING = "mono"
 
 # 8 bytes an event make packets of a megabyte at most, as the drivers do.
 _MAX_PACKET_EVENTS = 1 << 17
+
+_log = logging.getLogger(__name__)
 
 
 def packets(
@@ -75,6 +78,34 @@ def packets(
         raise errors[0]
 
 
+def size_by_events(path: Path, chunks: Iterable[Events], missing: str) -> tuple[int, int]:
+    """Width and height in pixels of the smallest sensor that has all events; with a warning.
+
+    Args:
+        path: For messages.
+        chunks: All events of the file.
+        missing: What in the file would have told the size.
+
+    Raises:
+        RecordingError: There are no events, or what the chunks raise.
+    """
+    width = height = 0
+    for events in chunks:
+        if len(events):
+            width = max(width, int(events.x.max()) + 1)
+            height = max(height, int(events.y.max()) + 1)
+    if not width:
+        raise RecordingError(f"{path}: neither events nor the sensor's size, expected {missing}")
+    _log.warning(
+        "%s: without %s, the sensor's size is taken as %dx%d, by the events",
+        path,
+        missing,
+        width,
+        height,
+    )
+    return width, height
+
+
 def _until_error(chunks: Iterable[Events], errors: list[RecordingError]) -> Iterator[Events]:
     """The chunks up to an error, which is appended to `errors`."""
     try:
@@ -107,14 +138,14 @@ def _in_order(
                     f"more than {MAX_DISORDER_NS} ns; sort the events by time"
                 )
             )
-            held = _sorted(_joined(held, _taken(chunk, slice(0, bad))))
+            held = _joined(held, chunk.take(slice(0, bad))).in_order()
             break
         count += len(chunk)
         newest_ns = int(newest[-1])
-        events = _sorted(_joined(held, chunk))
+        events = _joined(held, chunk).in_order()
         ready = int(np.searchsorted(events.t_ns, newest_ns - MAX_DISORDER_NS))
-        yield _taken(events, slice(0, ready))
-        held = _taken(events, slice(ready, None))
+        yield events.take(slice(0, ready))
+        held = events.take(slice(ready, None))
         if len(held) > _MAX_PACKET_EVENTS:
             yield held
             held = Events.empty()
@@ -129,8 +160,8 @@ def _slices(chunks: Iterable[Events]) -> Iterator[tuple[int, Events]]:
         slices = events.t_ns // SLICE_NS
         cuts = [0, *(np.flatnonzero(np.diff(slices)) + 1).tolist(), len(events)]
         for begin, end in pairwise(cuts[:-1]):
-            yield from _pieces(int(slices[begin]), _taken(events, slice(begin, end)))
-        held = _taken(events, slice(cuts[-2], None))
+            yield from _pieces(int(slices[begin]), events.take(slice(begin, end)))
+        held = events.take(slice(cuts[-2], None))
         if len(held) > _MAX_PACKET_EVENTS:
             yield from _pieces(int(slices[-1]), held)
             held = Events.empty()
@@ -140,7 +171,7 @@ def _slices(chunks: Iterable[Events]) -> Iterator[tuple[int, Events]]:
 
 def _pieces(time_slice: int, events: Events) -> Iterator[tuple[int, Events]]:
     for i in range(0, len(events), _MAX_PACKET_EVENTS):
-        yield time_slice, _taken(events, slice(i, i + _MAX_PACKET_EVENTS))
+        yield time_slice, events.take(slice(i, i + _MAX_PACKET_EVENTS))
 
 
 def _joined(first: Events, second: Events) -> Events:
@@ -154,13 +185,3 @@ def _joined(first: Events, second: Events) -> Events:
         np.concatenate((first.y, second.y)),
         np.concatenate((first.p, second.p)),
     )
-
-
-def _sorted(events: Events) -> Events:
-    if np.all(events.t_ns[1:] >= events.t_ns[:-1]):
-        return events
-    return _taken(events, np.argsort(events.t_ns, kind="stable"))
-
-
-def _taken(events: Events, which: slice | np.ndarray) -> Events:
-    return Events(events.t_ns[which], events.x[which], events.y[which], events.p[which])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cs3d_ros.recordings.bag_files import EXPRESSION_TYPE, BagFiles, typestore
-from cs3d_ros.recordings.recording import RecordingError
+from cs3d_ros.recordings.recording import LAST_ROS_TIME_NS, RecordingError, expanded
 
 LABEL_TOPIC = "/fer/label"
 MODEL = "label"
@@ -25,13 +25,18 @@ MODEL = "label"
 class Label:
     """One stretch of a recording and the expression that it shows.
 
-    All times are ROS time in ns, in the clock of the packets' stamps.
+    All times are ROS time in ns.
 
     Attributes:
-        log_time_ns: When it is written to the recording, and so when it is replayed.
-        start_ns: Beginning of the stretch.
-        end_ns: End of the stretch; equal to start_ns where only a moment is known.
+        log_time_ns: When it is replayed, in the clock of the recording's log times; that need not
+            be the clock of the stamps.
+        start_ns: Beginning of the stretch, in the clock of the packets' stamps.
+        end_ns: End of the stretch, likewise; equal to start_ns where only a moment is known.
         expression: Such as "happy"; see msg/ExpressionStamped.msg.
+
+    Raises:
+        RecordingError: A time that ROS does not have, an end before the start, or an expression
+            that is no text.
     """
 
     log_time_ns: int
@@ -39,21 +44,31 @@ class Label:
     end_ns: int
     expression: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.expression, str):
+            raise RecordingError(
+                f"a label with the expression {self.expression!r}, expected a text such as 'happy'"
+            )
+        for name in ("log_time_ns", "start_ns", "end_ns"):
+            value = getattr(self, name)
+            if not 0 <= value <= LAST_ROS_TIME_NS:
+                raise RecordingError(
+                    f"the label {self.expression!r} has {name} = {value}, expected ROS time from 0 "
+                    f"to {LAST_ROS_TIME_NS} ns"
+                )
+        if self.end_ns < self.start_ns:
+            raise RecordingError(
+                f"the label {self.expression!r} ends at {self.end_ns} ns, before its start at "
+                f"{self.start_ns} ns; expected an end that is not before the start"
+            )
+
 
 def label_message(label: Label, frame_id: str) -> Any:
     """The label as a `cs3d_ros/msg/ExpressionStamped` of rosbags' type store.
 
     It is certain: confidence 1, and the expression the only one of `labels`. What a label does not
     know is NaN or 0.
-
-    Raises:
-        RecordingError: A label that ends before it starts.
     """
-    if label.end_ns < label.start_ns:
-        raise RecordingError(
-            f"the label {label.expression!r} ends at {label.end_ns} ns, before its start at "
-            f"{label.start_ns} ns; expected an end that is not before the start"
-        )
     types = typestore().types
     time = types["builtin_interfaces/msg/Time"]
     duration = types["builtin_interfaces/msg/Duration"]
@@ -88,9 +103,10 @@ def read_labels(path: str | Path, topic: str = LABEL_TOPIC) -> list[Label]:
         The labels in the order of the recording.
 
     Raises:
-        RecordingError: The recording cannot be read, or has no such topic of that type.
+        RecordingError: The recording cannot be read, has no such topic of that type, or a message
+            there that is no `Label`.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
     files = BagFiles(path)
@@ -101,15 +117,18 @@ def read_labels(path: str | Path, topic: str = LABEL_TOPIC) -> list[Label]:
             raise RecordingError(
                 f"{path}: no expressions on {topic!r}; topics of type {EXPRESSION_TYPE}: {found}"
             )
-        return [_label(log_time_ns, message) for log_time_ns, message in files.messages(sources)]
+        messages = list(files.messages(sources))
     finally:
         files.close()
+    return [_label(path, log_time_ns, message) for log_time_ns, message in messages]
 
 
-def _label(log_time_ns: int, message: Any) -> Label:
-    return Label(
-        log_time_ns, _ns(message.window_start), _ns(message.header.stamp), message.expression
-    )
+def _label(path: Path, log_time_ns: int, message: Any) -> Label:
+    start_ns, end_ns = _ns(message.window_start), _ns(message.header.stamp)
+    try:
+        return Label(log_time_ns, start_ns, end_ns, message.expression)
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
 
 
 def _ns(time: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,10 +22,10 @@ from cs3d_ros.recordings.columns import (
     columns_by_name,
     missing_columns,
 )
-from cs3d_ros.recordings.event_packets import packets
+from cs3d_ros.recordings.event_packets import packets, size_by_events
 from cs3d_ros.recordings.exact_events import exact_events
 from cs3d_ros.recordings.recording import (
-    MAX_TIME_NS,
+    LAST_ROS_TIME_NS,
     FileRecording,
     RecordingError,
     checked_size,
@@ -34,8 +34,6 @@ from cs3d_ros.recordings.recording import (
 
 _BLOCK_EVENTS = 1 << 18
 _MAX_ITEM_BYTES = 256
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +54,14 @@ class _Array:
 class NpzRecording(FileRecording):
     """An .npz file with the arrays of events; see `recording.Recording`.
 
-    - Arrays x, y, t (ts, time, timestamp) and p (polarity) of one length, or one structured array
-      with these fields, under any name.
-    - Unit of t: by the name t_s, t_ms, t_us or t_ns; otherwise seconds if it is of a floating type,
-      and µs if of an integer type.
+    - Arrays x, y, t (ts, time, timestamp) and p (pol, polarity) of shape (n,) or (n, 1), or one
+      structured array with these fields, under any name; see `columns.columns_by_name`.
+    - Unit of t: by the name, such as t_s, t_ms, t_us or t_ns. Otherwise µs if it is of an integer
+      type, and seconds if it is of a floating type and one of the first times has a fraction. Whole
+      floating ones such as 45.0 are refused, as they may be both.
     - Polarity: 1 is ON; 0 and -1 are OFF.
-    - Sensor size: the scalars width and height. Without them the file is read once to its end, and
-      the sensor is just large enough for all events.
+    - Sensor size: the whole numbers width and height. Without them the file is read once to its
+      end, and the sensor is just large enough for all events.
 
     The events become packets of 4.096 ms, see `event_packets.packets`; their stamps are the times
     of the file. Pickled objects are never loaded. The file never is in memory as a whole.
@@ -72,9 +71,15 @@ class NpzRecording(FileRecording):
         super().__init__(path)
         with self._archive() as archive:
             arrays = [a for name in archive.namelist() if (a := self._header(archive, name))]
-            self._choose([array for array in arrays if len(array.shape) == 1])
+            self._choose(arrays)
             sides = [self._scalar(archive, arrays, side) for side in ("width", "height")]
-        self.size = checked_size(path, *(sides if None not in sides else self._smallest_size()))
+        self._unit = self._unit or self._unit_by_type()
+        size = (
+            size_by_events(path, self._chunks(), "the scalars width and height")
+            if None in sides
+            else sides
+        )
+        self.size = checked_size(path, *size)
 
     def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
         yield from packets(self.path, self._chunks(), self.size)
@@ -108,6 +113,8 @@ class NpzRecording(FileRecording):
 
     def _choose(self, arrays: list[_Array]) -> None:
         """Find the arrays that hold the events, and what each of their columns is."""
+        wide = [a for a in arrays if len(a.shape) == 2 and a.shape[1] > 1]
+        arrays = [a for a in arrays if a.shape[1:] in ((), (1,)) and a.shape]
         structured = [a for a in arrays if a.dtype.names and columns_by_name(a.dtype.names)]
         if len(structured) == 1:
             self._arrays = structured
@@ -117,7 +124,7 @@ class NpzRecording(FileRecording):
             names = [array.name for array in arrays]
             columns = columns_by_name(names)
             if columns is None:
-                raise missing_columns(self.path, names)
+                raise self._missing(names, wide)
             self._arrays = [a for a, r in zip(arrays, columns.roles, strict=True) if r is not None]
         assert columns is not None
         self._names = {role: names[columns.index(role)] for role in (X, Y, T, P)}
@@ -130,15 +137,49 @@ class NpzRecording(FileRecording):
             raise self._bad(f"arrays of different lengths: {lengths}")
         self._count = self._arrays[0].shape[0]
 
+    def _missing(self, names: list[str], wide: list[_Array]) -> RecordingError:
+        error = missing_columns(self.path, names)
+        if not wide:
+            return error
+        return RecordingError(
+            f"{error}; the columns of {wide[0].name!r}, an array of shape {wide[0].shape}, have no "
+            "names: save them with np.savez(path, x=…, y=…, t_us=…, p=…)"
+        )
+
     def _scalar(self, archive: zipfile.ZipFile, arrays: list[_Array], name: str) -> int | None:
-        array = next((a for a in arrays if a.name == name and a.shape == ()), None)
-        if array is None or array.dtype.kind not in "iu":
+        array = next((a for a in arrays if a.name == name and math.prod(a.shape) == 1), None)
+        if array is None or array.dtype.kind not in "iuf":
             return None
         with archive.open(f"{name}.npy") as file:
             self._read_header(file, name)
-            return int(self._read(file, array, 1)[0])
+            (value,) = self._read(file, array, 1).tolist()
+        return int(value) if float(value).is_integer() else None
+
+    def _unit_by_type(self) -> str:
+        """Unit of t where its name does not tell."""
+        t = next(self._columns(), {T: np.empty(0, np.int64)})[T]
+        if t.dtype.kind != "f":
+            return "us"
+        # µs are often kept as floating numbers, seconds hardly ever without a fraction.
+        if t.any() and np.isfinite(t).all() and np.all(t == np.rint(t)):
+            raise self._bad(
+                f"t is of {t.dtype}, and its first {len(t)} times are whole numbers: seconds or "
+                "µs? Say it by the name t_s or t_us"
+            )
+        return "s"
 
     def _chunks(self) -> Iterator[Events]:
+        for i, columns in enumerate(self._columns()):
+            begin = i * _BLOCK_EVENTS
+            yield Events(
+                self._times(columns[T], begin),
+                self._whole("x", columns[X], begin, 0, MAX_SENSOR_SIDE - 1).astype(np.uint16),
+                self._whole("y", columns[Y], begin, 0, MAX_SENSOR_SIDE - 1).astype(np.uint16),
+                (self._whole("p", columns[P], begin, -1, 1) > 0).astype(np.uint8),
+            )
+
+    def _columns(self) -> Iterator[dict[int, np.ndarray]]:
+        """The columns by their roles, in blocks."""
         with self._archive() as archive, ExitStack() as stack:
             files = []
             for array in self._arrays:
@@ -150,7 +191,15 @@ class NpzRecording(FileRecording):
                 blocks = {
                     a.name: self._read(f, a, n) for f, a in zip(files, self._arrays, strict=True)
                 }
-                yield self._events(blocks, begin)
+                (first, *_) = blocks.values()
+                fields = first if first.dtype.names else blocks
+                columns = {role: fields[name] for role, name in self._names.items()}
+                for role, values in columns.items():
+                    if values.dtype.kind not in "biuf" or values.ndim != 1:
+                        raise self._bad(
+                            f"{'xytp'[role]} is of the type {values.dtype}, expected numbers"
+                        )
+                yield columns
 
     def _read(self, file: IO[bytes], array: _Array, n: int) -> np.ndarray:
         data = file.read(n * array.dtype.itemsize)
@@ -158,57 +207,37 @@ class NpzRecording(FileRecording):
             raise self._bad(f"the array {array.name!r} ends before its declared {array.shape}")
         return np.frombuffer(data, array.dtype, n)
 
-    def _events(self, blocks: dict[str, np.ndarray], begin: int) -> Events:
-        (first, *_) = blocks.values()
-        fields = first if first.dtype.names else blocks
-        x, y, t, p = (fields[self._names[role]] for role in (X, Y, T, P))
-        return Events(
-            self._times(t, begin),
-            self._whole("x", x, begin, 0, MAX_SENSOR_SIDE - 1).astype(np.uint16),
-            self._whole("y", y, begin, 0, MAX_SENSOR_SIDE - 1).astype(np.uint16),
-            (self._whole("p", p, begin, -1, 1) > 0).astype(np.uint8),
-        )
-
     def _times(self, t: np.ndarray, begin: int) -> np.ndarray:
-        unit = self._unit or ("s" if t.dtype.kind == "f" else "us")
-        factor = 10 ** NS_EXPONENTS[unit]
+        assert self._unit is not None
+        factor = 10 ** NS_EXPONENTS[self._unit]
+        expected = f"a time from 0 to {LAST_ROS_TIME_NS} ns, with t in {self._unit}"
         if t.dtype.kind == "f":
             with np.errstate(over="ignore", invalid="ignore"):
-                t = np.rint(t.astype(np.float64) * factor)
-            factor = 1
-        return self._whole("t", t, begin, 0, MAX_TIME_NS // factor).astype(np.int64) * factor
+                t_ns = np.rint(t.astype(np.float64) * factor)
+            good = (t_ns >= 0) & (t_ns <= LAST_ROS_TIME_NS)
+            self._check("t", t, good, begin, expected)
+            return t_ns.astype(np.int64)
+        self._check("t", t, (t >= 0) & (t <= LAST_ROS_TIME_NS // factor), begin, expected)
+        return t.astype(np.int64) * factor
 
     def _whole(
         self, name: str, values: np.ndarray, begin: int, least: int, most: int
     ) -> np.ndarray:
         """The values as they are, if they are whole numbers from least to most."""
-        if values.dtype.kind not in "biuf" or values.ndim != 1:
-            raise self._bad(f"{name} is of the type {values.dtype}, expected numbers")
         good = (values >= least) & (values <= most)
         if values.dtype.kind == "f":
             good &= values == np.rint(values)
-        if not good.all():
-            worst = int(good.argmin())
-            raise self._bad(
-                f"event {begin + worst + 1} has {name} = {values[worst]}, expected a whole number "
-                f"from {least} to {most} (t in its unit); the file is damaged, or t of another unit"
-            )
+        self._check(name, values, good, begin, f"a whole number from {least} to {most}")
         return values
 
-    def _smallest_size(self) -> tuple[int, int]:
-        width = height = 0
-        for events in self._chunks():
-            width = max(width, int(events.x.max()) + 1)
-            height = max(height, int(events.y.max()) + 1)
-        if not width:
-            raise self._bad("neither events nor the sensor's size, the scalars width and height")
-        _log.warning(
-            "%s: no scalars width and height; the sensor's size is taken as %dx%d, by the events",
-            self.path,
-            width,
-            height,
-        )
-        return width, height
+    def _check(
+        self, name: str, values: np.ndarray, good: np.ndarray, begin: int, expected: str
+    ) -> None:
+        if not good.all():
+            bad = int(good.argmin())
+            raise self._bad(
+                f"event {begin + bad + 1} has {name} = {values[bad]}, expected {expected}"
+            )
 
     def _bad(self, reason: str) -> RecordingError:
         return RecordingError(f"{self.path}: {reason}")

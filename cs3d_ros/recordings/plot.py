@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cs3d_ros.errors import Cs3dError
+from cs3d_ros.recordings.output import replaced
 from cs3d_ros.recordings.preview import Preview
 from cs3d_ros.recordings.summary import rate_text
 
@@ -66,7 +67,7 @@ def check_output(output: Path) -> None:
 
 
 def draw(preview: Preview, name: str, output: Path) -> None:
-    """Draw a preview into a PNG file, replacing one that is there.
+    """Draw a preview into a PNG file, replacing one that is there when the picture is complete.
 
     Args:
         preview: What to draw.
@@ -75,16 +76,19 @@ def draw(preview: Preview, name: str, output: Path) -> None:
 
     Raises:
         PlotError: See `check_output`; or the file cannot be written.
+        RecordingError: The file cannot be put into its place.
     """
     check_output(output)
     import matplotlib.style
 
     with matplotlib.style.context("default"):
         figure = _figure(preview, name)
-        try:
-            figure.savefig(output, format="png", dpi=_DPI)
-        except OSError as error:
-            raise PlotError(f"{output}: cannot be written ({error})") from error
+        with replaced(output, overwrite=True) as new:
+            try:
+                figure.savefig(new, format="png", dpi=_DPI)
+            except OSError as error:
+                reason = str(error).replace(str(new), str(output))
+                raise PlotError(f"{output}: cannot be written ({reason})") from error
 
 
 def _figure(preview: Preview, name: str) -> Figure:

@@ -120,8 +120,9 @@ def _duration_ns(path: str | Path, summary: Summary) -> int:
     if summary.duration_ns is not None:
         return summary.duration_ns
     reason = summary.damage or summary.last_error
+    triggers = f"only {summary.triggers} triggers: " if summary.triggers else ""
     raise PreviewError(
-        f"{path} holds no events that could be drawn: {summary.messages} packets read, "
+        f"{path} holds no events that could be drawn: {triggers}{summary.messages} packets read, "
         f"{summary.bad_packets} could not be decoded{f' ({reason})' if reason else ''}"
     )
 

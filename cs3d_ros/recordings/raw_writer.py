@@ -19,6 +19,9 @@ _LINES = {
     "evt3": ({"evt": "3.0"}, "EVT3", "u2"),
 }
 
+RAW_ENCODINGS = tuple(_LINES)
+"""The encodings that a .raw file can hold."""
+
 
 def write_raw(path: str | Path, packets: Iterable[tuple[int, EventPacket]]) -> None:
     """Write packets as a Prophesee .raw file, with a header as OpenEB writes it.
@@ -65,7 +68,7 @@ def _header(path: Path, packet: EventPacket) -> bytes:
     if packet.encoding not in _LINES:
         raise RecordingError(
             f"{path}: a .raw file cannot hold {packet.encoding!r}, expected one of: "
-            f"{', '.join(sorted(_LINES))}; encode the events anew, or write a rosbag2 recording"
+            f"{', '.join(RAW_ENCODINGS)}; encode the events anew, or write a rosbag2 recording"
         )
     old, name, _ = _LINES[packet.encoding]
     seconds = checked_stamp(path, packet.stamp_ns) // 1_000_000_000

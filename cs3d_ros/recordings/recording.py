@@ -11,7 +11,7 @@ from cs3d_ros.events.packets import MAX_SENSOR_SIDE, EventPacket
 SLICE_NS = 4_096_000
 """How much sensor time one packet of a file without packets holds, in ns; EVT3's TIME_HIGH."""
 
-MAX_TIME_NS = (1 << 31) * 1_000_000_000 - 1
+LAST_ROS_TIME_NS = (1 << 31) * 1_000_000_000 - 1
 """The last moment that ROS time can say, in the year 2038."""
 
 
@@ -28,14 +28,10 @@ class Recording(Protocol):
     Attributes:
         topic: Topic of the packets; empty where the format has none.
         topics: All topics with event packets.
-        message_count: Number of packets, None where only reading to the end would tell.
-        duration_ns: From the first to the last message, likewise.
     """
 
     topic: str
     topics: tuple[str, ...]
-    message_count: int | None
-    duration_ns: int | None
 
     def __enter__(self) -> "Recording":
         """Keep the recording open for a `with` block."""
@@ -60,8 +56,6 @@ class FileRecording:
         self.path = path
         self.topic = ""
         self.topics: tuple[str, ...] = ()
-        self.message_count: int | None = None
-        self.duration_ns: int | None = None
 
     def __enter__(self) -> "FileRecording":
         return self
@@ -89,6 +83,21 @@ class FileRecording:
             raise RecordingError(f"{self.path}: cannot be read ({error})") from error
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with a leading ~ or ~user replaced by that home folder.
+
+    Raises:
+        RecordingError: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise RecordingError(
+            f"{path}: no home folder to put for the ~ ({error}); write the whole path, or ./~ for "
+            "a file whose name begins so"
+        ) from error
+
+
 @contextmanager
 def new_file(path: str | Path) -> Iterator[BinaryIO]:
     """A new file, open for writing; where the block fails, nothing of it is left.
@@ -96,7 +105,7 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     Raises:
         RecordingError: The file exists already or cannot be written.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     try:
         with path.open("xb") as file:
             try:
@@ -130,9 +139,9 @@ def checked_stamp(path: Path, stamp_ns: int) -> int:
     Raises:
         RecordingError: ROS time cannot say it.
     """
-    if not 0 <= stamp_ns <= MAX_TIME_NS:
+    if not 0 <= stamp_ns <= LAST_ROS_TIME_NS:
         raise RecordingError(
-            f"{path}: a time of {stamp_ns} ns since the epoch, expected 0 to {MAX_TIME_NS} as ROS "
-            "has it; the file is damaged, or its times are of another unit"
+            f"{path}: a time of {stamp_ns} ns since the epoch, expected 0 to {LAST_ROS_TIME_NS} "
+            "as ROS has it; the file is damaged, or its times are of another unit"
         )
     return stamp_ns

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import shutil
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from cs3d_ros.events.packets import EventPacket
 from cs3d_ros.recordings.bag_files import EVENT_TYPE, EVENT_TYPES, EXPRESSION_TYPE, BagFiles
 from cs3d_ros.recordings.bag_files import typestore as bag_types
 from cs3d_ros.recordings.labels import LABEL_TOPIC, Label, label_message
-from cs3d_ros.recordings.recording import RecordingError
+from cs3d_ros.recordings.recording import RecordingError, expanded
 
 DEFAULT_TOPIC = "/event_camera/events"
 
@@ -61,13 +63,6 @@ class BagRecording:
             self._files.close()
             raise
         self._sources = self._files.sources(self.topic, *EVENT_TYPES)
-        self.message_count: int | None = sum(
-            c.msgcount for _, connections in self._sources for c in connections
-        )
-        begin_ns = min(reader.start_time for reader, _ in self._sources)
-        # rosbags' end is the first time after the last message.
-        end_ns = max(reader.end_time for reader, _ in self._sources) - 1
-        self.duration_ns: int | None = max(0, end_ns - begin_ns)
 
     def __enter__(self) -> BagRecording:
         return self
@@ -93,7 +88,7 @@ class BagRecording:
         if topic is None:
             if len(self.topics) > 1:
                 raise RecordingError(
-                    f"{self.path}: several topics with events, choose one of: "
+                    f"{self.path}: several topics with events, choose one (--topic, or topic=) of: "
                     f"{', '.join(self.topics)}"
                 )
             return self.topics[0]
@@ -140,42 +135,55 @@ def write_recording(
 
     Raises:
         RecordingError: The folder exists already or cannot be written, both topics are the same,
-            or a time is none that ROS has.
+            or a time is none that ROS has. Nothing is left of the folder then.
     """
     if labels is not None and label_topic == topic:
         raise RecordingError(f"{path}: events and labels both on {topic!r}; choose two topics")
     store = bag_types()
+    with _new_bag(expanded(path)) as writer:
+        events_to = writer.add_connection(
+            topic, EVENT_TYPE, typestore=store, offered_qos_profiles=[_DRIVER_QOS]
+        )
+        entries: Iterable[tuple[int, EventPacket | Label]] = packets
+        if labels is not None:
+            labels_to = writer.add_connection(
+                label_topic,
+                EXPRESSION_TYPE,
+                typestore=store,
+                offered_qos_profiles=[_EXPRESSION_QOS],
+            )
+            in_order = sorted(labels, key=lambda label: label.log_time_ns)
+            entries = heapq.merge(
+                packets,
+                ((label.log_time_ns, label) for label in in_order),
+                key=lambda entry: entry[0],
+            )
+        frame_id = ""
+        for log_time_ns, entry in entries:
+            if isinstance(entry, EventPacket):
+                frame_id = entry.frame_id
+                data = store.serialize_cdr(_packet_message(entry), EVENT_TYPE)
+                writer.write(events_to, log_time_ns, data)
+            else:
+                data = store.serialize_cdr(label_message(entry, frame_id), EXPRESSION_TYPE)
+                writer.write(labels_to, log_time_ns, data)
+
+
+@contextmanager
+def _new_bag(path: Path) -> Iterator[Writer]:
+    """A new bag, open for writing; where the block fails, nothing of its folder is left."""
+    is_made = False
     try:
         # Version 9 of the metadata is not understood before Jazzy.
         with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-            events_to = writer.add_connection(
-                topic, EVENT_TYPE, typestore=store, offered_qos_profiles=[_DRIVER_QOS]
-            )
-            entries: Iterable[tuple[int, EventPacket | Label]] = packets
-            if labels is not None:
-                labels_to = writer.add_connection(
-                    label_topic,
-                    EXPRESSION_TYPE,
-                    typestore=store,
-                    offered_qos_profiles=[_EXPRESSION_QOS],
-                )
-                in_order = sorted(labels, key=lambda label: label.log_time_ns)
-                entries = heapq.merge(
-                    packets,
-                    ((label.log_time_ns, label) for label in in_order),
-                    key=lambda entry: entry[0],
-                )
-            frame_id = ""
-            for log_time_ns, entry in entries:
-                if isinstance(entry, EventPacket):
-                    frame_id = entry.frame_id
-                    data = store.serialize_cdr(_packet_message(entry), EVENT_TYPE)
-                    writer.write(events_to, log_time_ns, data)
-                else:
-                    data = store.serialize_cdr(label_message(entry, frame_id), EXPRESSION_TYPE)
-                    writer.write(labels_to, log_time_ns, data)
-    except (WriterError, OSError, struct.error) as error:
-        raise RecordingError(f"{path}: cannot be written ({error})") from error
+            is_made = True
+            yield writer
+    except BaseException as error:
+        if is_made:
+            shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, (WriterError, OSError, OverflowError, struct.error)):
+            raise RecordingError(f"{path}: cannot be written ({error})") from error
+        raise
 
 
 def _packet_message(packet: EventPacket) -> Any:

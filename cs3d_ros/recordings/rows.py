@@ -8,22 +8,22 @@ from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
 from cs3d_ros.recordings.columns import P, T, X, Y
 from cs3d_ros.recordings.event_packets import MAX_DISORDER_NS
-from cs3d_ros.recordings.recording import MAX_TIME_NS
+from cs3d_ros.recordings.recording import LAST_ROS_TIME_NS
 
 # Why a line cannot be read.
 NO_NUMBER, WRONG_COUNT, BAD_PLACE, BAD_POLARITY, BAD_TIME, BAD_FRACTION, BAD_ORDER = range(1, 8)
 
 # What outlasts a block of lines: indices into one int64 array.
-LINE, NEWEST_NS, MAX_X, MAX_Y, REASON, BEGIN, END, STATE_SIZE = range(8)
-"""Lines begun, the newest time, the largest coordinates; the reason of an error and the bytes that
-it is about."""
+LINE, NEWEST_NS, REASON, BEGIN, END, STATE_SIZE = range(6)
+"""Lines begun, the newest time; the reason of an error and the bytes that it is about."""
 
 _SHORTEST_LINE = len(b"0,0,0,0\n")
 # Beyond this another digit does not fit into int64.
 _MAX_MANTISSA = ((1 << 63) - 10) // 10
 _MAX_EXPONENT = 10_000
 _EXACT, _ROUNDED, _TOO_LARGE = range(3)
-_TAB, _NEWLINE, _RETURN, _SPACE, _HASH, _PLUS, _COMMA, _MINUS, _POINT = b"\t\n\r #+,-."
+_TAB, _NEWLINE, _RETURN, _SPACE, _HASH, _PERCENT, _PLUS = b"\t\n\r #%+"
+_COMMA, _MINUS, _POINT, _SEMICOLON = b",-.;"
 _0, _9, _E_LARGE, _E_SMALL = b"09Ee"
 _NO_ROLE = -1
 
@@ -31,6 +31,11 @@ _NO_ROLE = -1
 @kernel
 def _is_blank(byte: int) -> bool:
     return byte in (_SPACE, _TAB, _RETURN)
+
+
+@kernel
+def _is_separator(byte: int) -> bool:
+    return byte in (_COMMA, _SEMICOLON)
 
 
 @kernel
@@ -112,8 +117,6 @@ def _parse(
     """Write the events of whole lines into (t_ns, x, y, p), return how many; see `parse_lines`."""
     t_ns, xs, ys, ps = events
     newest = state[NEWEST_NS]
-    max_x = state[MAX_X]
-    max_y = state[MAX_Y]
     n = 0
     i = 0
     begin = 0
@@ -122,7 +125,7 @@ def _parse(
         state[LINE] += 1
         while i < data.size and _is_blank(data[i]):
             i += 1
-        if i >= data.size or data[i] == _NEWLINE or data[i] == _HASH:
+        if i >= data.size or data[i] in (_NEWLINE, _HASH, _PERCENT):
             while i < data.size and data[i] != _NEWLINE:
                 i += 1
             i += 1
@@ -135,7 +138,7 @@ def _parse(
             role = roles[column] if column < roles.size else _NO_ROLE
             if role == _NO_ROLE:
                 while i < data.size and not (
-                    _is_blank(data[i]) or data[i] == _NEWLINE or data[i] == _COMMA
+                    _is_blank(data[i]) or data[i] == _NEWLINE or _is_separator(data[i])
                 ):
                     i += 1
             else:
@@ -145,7 +148,7 @@ def _parse(
                     break
                 value, how = _scaled(mantissa, exponent + (exponent_ns if role == T else 0))
                 if role == T:
-                    if how == _TOO_LARGE or not 0 <= value <= MAX_TIME_NS:
+                    if how == _TOO_LARGE or not 0 <= value <= LAST_ROS_TIME_NS:
                         reason = BAD_TIME
                     elif is_whole and exponent < 0 and _scaled(mantissa, exponent)[1] != _EXACT:
                         reason = BAD_FRACTION
@@ -162,10 +165,8 @@ def _parse(
                         reason = BAD_PLACE
                     if role == X:
                         xs[n] = value
-                        max_x = max(max_x, value)
                     else:
                         ys[n] = value
-                        max_y = max(max_y, value)
                 if reason:
                     break
             column += 1
@@ -174,7 +175,7 @@ def _parse(
                 i += 1
             if i >= data.size or data[i] == _NEWLINE:
                 break
-            if data[i] == _COMMA:
+            if _is_separator(data[i]):
                 i += 1
                 while i < data.size and _is_blank(data[i]):
                     i += 1
@@ -191,14 +192,12 @@ def _parse(
         i += 1
 
     state[NEWEST_NS] = newest
-    state[MAX_X] = max_x
-    state[MAX_Y] = max_y
     state[REASON] = reason
     state[BEGIN] = begin
     # What is wrong: one cell, or the whole line where its number of cells is.
     end = begin
     while end < data.size and data[end] != _NEWLINE:
-        if reason != WRONG_COUNT and (data[end] == _COMMA or _is_blank(data[end])):
+        if reason != WRONG_COUNT and (_is_separator(data[end]) or _is_blank(data[end])):
             break
         end += 1
     state[END] = end
@@ -222,9 +221,9 @@ def parse_lines(
     is_whole: bool,
     state: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
-    """Parse whole lines of numbers, separated by commas, spaces or tabs.
+    """Parse whole lines of numbers, separated by commas, semicolons, spaces or tabs.
 
-    Empty lines and those that begin with # are skipped. Numbers may have a fraction and an
+    Empty lines and those that begin with # or % are skipped. Numbers may have a fraction and an
     exponent; times are exact to the ns.
 
     Args:

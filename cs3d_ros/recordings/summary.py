@@ -183,13 +183,12 @@ def _add_counters(summary: Summary, decoded: DecodedPackets) -> None:
     summary.packets_late = counters.packets_late
     summary.resets = counters.resets
     summary.sensor_changes = counters.sensor_changes
-    if decoded.stream.decoder is not None:
-        words = decoded.stream.decoder.counters
-        summary.skipped_words = words.skipped_words
-        summary.reserved_words = words.reserved_words
-        summary.events_out_of_bounds = words.out_of_bounds
-        summary.dropped_unsynced = words.dropped_unsynced
-        summary.truncated_bytes = words.truncated_bytes
+    words = decoded.words
+    summary.skipped_words = words.skipped_words
+    summary.reserved_words = words.reserved_words
+    summary.events_out_of_bounds = words.out_of_bounds
+    summary.dropped_unsynced = words.dropped_unsynced
+    summary.truncated_bytes = words.truncated_bytes
 
 
 class _Peak:
@@ -290,12 +289,12 @@ def rate_text(events_per_s: float) -> str:
 
 
 def _skipped(summary: Summary) -> str:
+    # Words without events by design are no loss.
     parts = (
         (summary.bad_packets, "bad packets"),
         (summary.packets_late, "late packets"),
         (summary.events_out_of_bounds, "events off the sensor"),
         (summary.dropped_unsynced, "events before time and place were known"),
-        (summary.skipped_words, "words without events"),
         (summary.reserved_words, "reserved words"),
         (summary.truncated_bytes, "stray bytes"),
     )

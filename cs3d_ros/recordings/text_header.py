@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
-from cs3d_ros.recordings.recording import MAX_TIME_NS, RecordingError
+from cs3d_ros.recordings.recording import LAST_ROS_TIME_NS, RecordingError
 
 _MAX_LINE = 1 << 16
 _MAX_HEADER = 1 << 20
@@ -53,4 +53,4 @@ def date_ns(header: dict[str, str]) -> int:
     except ValueError:
         return 0
     since_epoch_ns = int(date.replace(tzinfo=timezone.utc).timestamp()) * 1_000_000_000
-    return since_epoch_ns if 0 <= since_epoch_ns <= MAX_TIME_NS else 0
+    return since_epoch_ns if 0 <= since_epoch_ns <= LAST_ROS_TIME_NS else 0

@@ -163,39 +163,71 @@ def test_a_turn_of_the_sensor_clock_is_no_jump():
     assert (stream.epoch, stream.now_ns) == (0, 16_778 * MS)
 
 
-def test_a_forward_jump_of_the_sensor_clock_starts_over():
+@pytest.mark.parametrize("back_ms", [7996, 100])
+def test_a_sensor_clock_that_went_back_starts_over(back_ms):
+    """EVT3 takes it for a turn, 8.8 or 16.7 s ahead of the stamps."""
     stream = EventStream()
     feed(stream, one_event(0, t_ms=8000))
-    # A restarted sensor clock looks like a rollover, 8.8 s after it went back by 8 s.
-    assert feed(stream, one_event(1, t_ms=4, stamp_ms=8006)) == [1]
-    assert stream.epoch == 0
-    # A clock that stepped back by 100 ms looks like a rollover, 16.7 s ahead.
-    assert feed(stream, one_event(2, t_ms=8000, stamp_ms=8010)) == [1]
-    assert feed(stream, one_event(3, t_ms=7900, stamp_ms=8014)) == [0]
+    assert feed(stream, one_event(1, t_ms=8000 - back_ms, stamp_ms=8006)) == [0]
     assert (stream.epoch, stream.counters.clock_jumps) == (1, 1)
     assert stream.now_ns is None
-    assert feed(stream, one_event(4, t_ms=7904, stamp_ms=8018)) == [1]
-    assert (stream.epoch, stream.now_ns) == (1, 7904 * MS)
+    assert feed(stream, one_event(2, t_ms=8004 - back_ms, stamp_ms=8010)) == [1]
+    assert (stream.epoch, stream.now_ns) == (1, (8004 - back_ms) * MS)
+
+
+def at(seq: int, time_ms: int | None, stamp_ms: int = 0):
+    """A packet of one event with a time base, or of none; without a stamp for 0."""
+    return packet(
+        b"" if time_ms is None else mono.encode(events([(0, 5, 5, 1)]), 0),
+        seq=seq,
+        stamp_ns=HOST + stamp_ms * MS if stamp_ms else 0,
+        time_base=HOST + (time_ms or 0) * MS,
+        encoding="mono",
+    )
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_time_some_seconds_ahead_holds_up_nothing(stamped):
+    stream = EventStream()
+    times_ms = [100, 104, 9_108, 112, 116, 120]
+    packets = [at(seq, t, 200 + 4 * seq if stamped else 0) for seq, t in enumerate(times_ms)]
+    # Without stamps only the packet after it shows that it was ahead.
+    assert feed(stream, *packets) == ([1, 1, 0, 1, 1, 1] if stamped else [1, 1, 1, 0, 1, 1])
+    assert (stream.counters.clock_jumps, stream.clock.jumps) == (1, 0)
+    assert stream.now_ns == HOST + 120 * MS
+
+
+def test_silence_of_an_encoding_that_is_silent_too_is_no_jump():
+    stream = EventStream()
+    quiet = [at(seq, None, 1000 * seq) for seq in range(1, 30)]
+    assert feed(stream, at(0, 10, 12), *quiet, at(30, 30_000, 30_002)) == [1, *[0] * 29, 1]
+    assert stream.epoch == 0
+
+
+def test_one_packet_cannot_hold_hours():
+    words = [0x6005]
+    for i in range(4096):
+        words += [0x8000 | (i * 1000) & 0xFFF, 0x0001, 0x2005]
+    stream = EventStream()
+    assert feed(stream, packet(words, stamp_ns=HOST)) == [0]
+    assert (stream.epoch, stream.now_ns) == (1, None)
+
+
+def test_a_gap_beyond_reason_is_another_driver():
+    stream = EventStream()
+    far = 1 << 62
+    packets = [one_event(1), one_event(2), one_event(far, 12), one_event(far + 1, 16)]
+    assert feed(stream, *packets) == [1, 1, 1, 1]
+    assert (stream.counters.packets_lost, stream.epoch) == (0, 1)
 
 
 @pytest.mark.parametrize("stamp_ns", [0, HOST])
 def test_a_first_packet_years_ahead_holds_up_none_after_it(stamp_ns):
     stream = EventStream()
-    good = events([(0, 5, 5, 1)])
-
-    def at(seq: int, time_base: int):
-        return packet(
-            mono.encode(good, 0),
-            seq=seq,
-            stamp_ns=stamp_ns + seq * MS if stamp_ns else 0,
-            time_base=time_base,
-            encoding="mono",
-        )
-
-    year_ns = 365 * 24 * 3600 * 1_000_000_000
-    assert feed(
-        stream, at(0, HOST + 30 * year_ns), *(at(seq, HOST + seq * MS) for seq in (1, 2, 3))
-    ) == [1, 0, 1, 1]
+    stamp_ms = 1 if stamp_ns else 0
+    decades_ms = 30 * 365 * 24 * 3600 * 1000
+    packets = [at(0, decades_ms, stamp_ms), *(at(n, n, stamp_ms and n + 1) for n in (1, 2, 3))]
+    assert feed(stream, *packets) == [1, 0, 1, 1]
     assert stream.counters.clock_jumps == 1
     assert stream.now_ns == HOST + 3 * MS
 

@@ -77,6 +77,7 @@ def unconfigured(graph: Graph) -> Process:
 @pytest.fixture(scope="module")
 def fer(graph: Graph, unconfigured: Process, packets: list[EventPacket]) -> Fer:
     assert graph.set_parameter("fer", "roi", [0, 0, 0, 0])[0]
+    assert graph.set_parameter("fer", "roi_mode", "fixed")[0]
     assert graph.set_parameter("fer", "device", "cpu")[0]
     assert graph.set_parameter("fer", "model", "untrained")[0]
     assert graph.change_state("fer", CONFIGURE)
@@ -120,6 +121,15 @@ class TestRefusesToConfigure:
             ({"model": "untrained", "device": "toaster"}, "toaster"),
             ({"model": "untrained", "device": "cpu", "roi": [1, 2, 3]}, "roi"),
             ({"model": "untrained", "device": "cpu", "roi": [0, 0, -5, 10]}, "-5x10"),
+            (
+                {
+                    "roi_mode": "activity",
+                    "model": "untrained",
+                    "device": "cpu",
+                    "roi": [1, 1, 9, 9],
+                },
+                "roi_mode 'activity'",
+            ),
         ],
     )
     def test_with_a_reason(self, graph, unconfigured, tmp_path, parameters, reason):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cs3d_ros.events.packets import MAX_SENSOR_SIDE
 from cs3d_ros.recordings import RecordingError, dat, open_recording
 from recording_checks import read_all, rows
 
@@ -39,7 +40,7 @@ def test_both_kinds_of_headers_are_understood(tmp_path, header):
     path = dat_file(tmp_path, body, header)
     assert rows(path) == [(3_788_000, 283, 116, 0), (3_791_000, 271, 158, 1)]
     with open_recording(path) as recording:
-        assert (recording.topic, recording.message_count) == ("", None)
+        assert (recording.topic, recording.topics) == ("", ())
         ((log_time_ns, packet),) = recording
     assert (packet.width, packet.height, packet.encoding) == (640, 480, "mono")
     assert packet.stamp_ns == log_time_ns == DATE_NS + 4_096_000
@@ -47,7 +48,8 @@ def test_both_kinds_of_headers_are_understood(tmp_path, header):
 
 def test_the_bytes_are_where_the_format_has_them(tmp_path):
     body = bytes.fromhex("01000000 ff3f0100 02000000 00c0ff1f".replace(" ", ""))
-    header = HEADER.replace(b"640", b"8192").replace(b"480", b"8192")
+    side = str(MAX_SENSOR_SIDE).encode()
+    header = HEADER.replace(b"640", side).replace(b"480", side)
     # x = 16383 is off every sensor; the other event has y = 0x7fff & 0x3fff, also off.
     assert rows(dat_file(tmp_path, body, header)) == []
     body = bytes.fromhex("01000000 05400100 02000000 06800010".replace(" ", ""))
@@ -78,7 +80,7 @@ def test_a_size_that_the_header_lacks_is_found_by_the_events(tmp_path, caplog):
     with open_recording(path) as recording:
         ((_, packet),) = recording
     assert (packet.width, packet.height) == (304, 240)
-    assert "does not tell the sensor's size; taken as 304x240" in caplog.text
+    assert "without header lines such as `% Width 640` and `% Height 480`, the sensor's size is taken" in caplog.text
     assert len(rows(path)) == 3
 
 

