@@ -114,8 +114,10 @@ def scenes() -> Iterator[tuple[str, Scene | Shifted]]:
     places = np.random.default_rng(3).normal((420, 240), (4, 3), (40, 2))
     yield "fidgets off centre", vga(12, [(0.3 * i, *p, 260, i % 2) for i, p in enumerate(places)])
     out = [(0, 320, 240, 260, 0), (2, -120, 240, 260, 0)]
-    back = [(3, 760, 240, 260, 0), (4, 760, 240, 260, 0), (6, 320, 240, 260, 0)]
-    yield "leaves, comes back elsewhere", vga(7, [*out, (2.99, -120, 240, 260, 0), *back])
+    # From one side to the other between two frames.
+    unseen = [(2.997, -120, 240, 260, 0), (2.999, 760, 240, 260, 0)]
+    back = [(4, 760, 240, 260, 0), (6, 320, 240, 260, 0)]
+    yield "leaves, comes back elsewhere", vga(7, [*out, *unseen, *back])
     yield "leaves for 7 s", vga(12, [*out, (9, -120, 240, 260, 0), (11, 320, 240, 260, 0)])
     far, near = (420, 200, 130, 0), (320, 240, 420, 0.5)
     yield "approaches", vga(5, [(0, *far), (4, *near)])

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from cs3d_ros.cli import main
-from cs3d_ros.recordings import EMBEDDED, open_recording, write_recording
+from cs3d_ros.recordings import EMBEDDED, convert, open_recording, write_recording
 from recordings_data import recording_path
 
 KEYS = [
@@ -123,7 +124,11 @@ class TestSummary:
 
     @pytest.mark.parametrize(
         ("arguments", "reason"),
-        [(["/no/such/bag"], "no such file"), ([str(EMBEDDED), "--topic", "/nope"], "'/nope'")],
+        [
+            (["/no/such/bag"], "no such file"),
+            (["~nobody_here/bag"], "no home folder"),
+            ([str(EMBEDDED), "--topic", "/nope"], "'/nope'"),
+        ],
     )
     def test_bad_input_is_one_line_and_status_1(self, capsys, arguments, reason):
         assert main(["events", "summary", *arguments]) == 1
@@ -170,6 +175,44 @@ class TestConvert:
             assert recording.topics == ("/cam/events",)
 
 
+class TestInterruption:
+    @pytest.fixture
+    def interrupted(self, tmp_path, monkeypatch):
+        """Run a conversion that gets a signal half way."""
+
+        def run(number):
+            def write(path, _):
+                path.write_text("half")
+                assert signal.getsignal(number) is not signal.SIG_DFL
+                signal.raise_signal(number)
+
+            monkeypatch.setitem(convert._WRITERS, ".csv", write)
+            return main(["events", "convert", str(EMBEDDED), str(tmp_path / "x.csv")])
+
+        return run
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_leaves_nothing_behind(self, tmp_path, interrupted, number):
+        with pytest.raises(SystemExit) as end:
+            interrupted(number)
+        assert end.value.code == 128 + number
+        assert list(tmp_path.iterdir()) == []
+        assert signal.getsignal(number) == signal.SIG_DFL
+
+    def test_nor_does_control_c(self, tmp_path, interrupted):
+        assert interrupted(signal.SIGINT) == 130
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_ignored_signal_stays_ignored(self, capsys, interrupted):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            assert interrupted(signal.SIGHUP) == 1
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert "no packets to convert" in capsys.readouterr().err
+
+
 class TestPlot:
     @pytest.fixture(autouse=True)
     def _matplotlib(self):
@@ -195,6 +238,7 @@ class TestPlot:
             (["--window-ms", "-1"], "a window of -1 ms"),
             (["--start", "6"], "expected 0 to 5.9953 s"),
             (["--output", "x.jpg"], "ending in .png"),
+            (["--output", "~nobody_here/x.png"], "no home folder"),
             (["--topic", "/nope"], "'/nope'"),
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import select
 import struct
 import subprocess
@@ -27,12 +28,14 @@ _MAX_MESSAGE = 1 << 30
 _EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "i1"],
                    "offsets": [0, 8, 10, 12], "itemsize": 16})  # fmt: skip
 
+_log = logging.getLogger(__name__)
+
 
 class Aedat4Recording(FileRecording):
     """An AEDAT4 file with the events of one camera; see `recording.Recording`.
 
     The events become packets of 4.096 ms, see `event_packets.packets`. Their times are µs since the
-    epoch, so that the stamps are, too.
+    epoch, so that the stamps are, too. External triggers are not read; a warning tells how many.
 
     dv-processing decodes the file in a process of its own: with damaged bytes it can loop for ever
     or ask for gigabytes, from which nothing inside its process could save us. At most one batch of
@@ -96,6 +99,8 @@ class Aedat4Recording(FileRecording):
                 raise self._damaged(f"a batch of {size} bytes")
             message = self._read(pipe, size)
             if kind == aedat4_process.END:
+                if triggers := int(message):
+                    _log.warning("%s: its %d external triggers are not read", self.path, triggers)
                 return
             if kind == aedat4_process.ERROR:
                 raise self._damaged(message.decode("utf-8", "replace"))

@@ -4,8 +4,8 @@
 
 It writes messages to its standard output: one byte for the kind, the length as uint32, the content.
 The first DATA message is "width height camera" as text, the others are batches of events as
-dv-processing has them: int64 time in µs, int16 x, int16 y, int8 polarity, 3 bytes of padding. END
-or ERROR, with a reason as text, comes last. Run as a file, it imports nothing of this package.
+dv-processing has them: int64 time in µs, int16 x, int16 y, int8 polarity, 3 bytes of padding. END,
+with the number of external triggers as text, or ERROR, with a reason, comes last. Run as a file, it imports nothing of this package.
 """
 
 import resource
@@ -23,18 +23,19 @@ def main(path: str) -> None:
     """Read one file and write what is in it."""
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     try:
-        _send_events(path)
+        triggers = _send_events(path)
     except BrokenPipeError:
         # The reader has seen enough.
         return
     except Exception as error:
         _send(ERROR, f"{type(error).__name__}: {error}".encode()[:1000])
     else:
-        _send(END, b"")
+        _send(END, f"{triggers}".encode())
     sys.stdout.flush()
 
 
-def _send_events(path: str) -> None:
+def _send_events(path: str) -> int:
+    """Send the events and return how many external triggers there are."""
     import dv_processing
 
     recording = dv_processing.io.MonoCameraRecording(path)
@@ -47,6 +48,12 @@ def _send_events(path: str) -> None:
     _send(DATA, f"{width} {height} {recording.getCameraName()}".encode())
     while (batch := recording.getNextEventBatch()) is not None:
         _send(DATA, batch.numpy().tobytes())
+    count = 0
+    if recording.isTriggerStreamAvailable():
+        # The others tell when frames begin and end.
+        while (triggers := recording.getNextTriggerBatch()) is not None:
+            count += sum(trigger.type.name.startswith("EXTERNAL_SIGNAL") for trigger in triggers)
+    return count
 
 
 def _send(kind: bytes, content: bytes) -> None:

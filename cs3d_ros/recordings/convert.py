@@ -47,8 +47,9 @@ class Conversion:
         bytes_out: Size of the output on disk.
         triggers_lost: External triggers that the output does not hold.
         labels_lost: Labels of a bag that the output does not hold.
-        events_out_of_bounds: Events outside the sensor. This and the next three count in packets
+        events_out_of_bounds: Events outside the sensor. This and the next four count in packets
             that are decoded for the output, which does not hold them.
+        events_at_jumps: Events of packets that an `EventStream` drops where times fall apart.
         dropped_unsynced: Events and triggers whose time or place is not known.
         reserved_words: Words of a type that the format reserves.
         truncated_bytes: Bytes at the end of payloads that make no whole word.
@@ -71,6 +72,7 @@ class Conversion:
     triggers_lost: int = 0
     labels_lost: int = 0
     events_out_of_bounds: int = 0
+    events_at_jumps: int = 0
     dropped_unsynced: int = 0
     reserved_words: int = 0
     truncated_bytes: int = 0
@@ -96,6 +98,7 @@ class Conversion:
             f"{count} {what} are left out"
             for count, what in (
                 (self.events_out_of_bounds, "events off the sensor"),
+                (self.events_at_jumps, "events at jumps of the clock"),
                 (self.dropped_unsynced, "events before time and place were known"),
                 (self.reserved_words, "reserved words"),
                 (self.truncated_bytes, "stray bytes"),
@@ -237,8 +240,9 @@ class _Packets:
             _note(conversion.encodings_in, packet.encoding)
             if not is_table:
                 _note(conversion.encodings_out, encoding)
-            self._count_losses(anew or is_table)
-            conversion.events += 0 if events is None else len(events)
+            n_events = 0 if events is None else len(events)
+            self._count_losses(anew or is_table, n_events)
+            conversion.events += n_events
             if not anew or events is None:
                 conversion.packets += 1
                 yield log_time_ns, packet
@@ -272,12 +276,13 @@ class _Packets:
                 f"one of: {', '.join(choices)}"
             )
 
-    def _count_losses(self, is_decoded: bool) -> None:
-        """Count what the decoder has dropped of a packet, if the output is made of its events."""
+    def _count_losses(self, is_decoded: bool, n_events: int) -> None:
+        """Count what was dropped of a packet, if the output is made of its `n_events` events."""
         conversion, words, before = self._conversion, self._decoded.words, self._words
         if is_decoded:
             conversion.triggers_lost += len(self._decoded.stream.triggers)
             conversion.events_out_of_bounds += words.out_of_bounds - before.out_of_bounds
+            conversion.events_at_jumps += words.events - before.events - n_events
             conversion.dropped_unsynced += words.dropped_unsynced - before.dropped_unsynced
             conversion.reserved_words += words.reserved_words - before.reserved_words
             conversion.truncated_bytes += words.truncated_bytes - before.truncated_bytes

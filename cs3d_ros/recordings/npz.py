@@ -73,7 +73,7 @@ class NpzRecording(FileRecording):
             arrays = [a for name in archive.namelist() if (a := self._header(archive, name))]
             self._choose(arrays)
             sides = [self._scalar(archive, arrays, side) for side in ("width", "height")]
-        self._unit = self._unit or self._unit_by_type()
+        self._unit = self._named_unit or self._unit_by_type()
         size = (
             size_by_events(path, self._chunks(), "the scalars width and height")
             if None in sides
@@ -128,7 +128,7 @@ class NpzRecording(FileRecording):
             self._arrays = [a for a, r in zip(arrays, columns.roles, strict=True) if r is not None]
         assert columns is not None
         self._names = {role: names[columns.index(role)] for role in (X, Y, T, P)}
-        self._unit = columns.unit
+        self._named_unit = columns.unit
         for array in self._arrays:
             if array.dtype.hasobject or array.dtype.itemsize > _MAX_ITEM_BYTES:
                 raise self._bad(f"the array {array.name!r} is of {array.dtype}, expected numbers")
@@ -208,7 +208,6 @@ class NpzRecording(FileRecording):
         return np.frombuffer(data, array.dtype, n)
 
     def _times(self, t: np.ndarray, begin: int) -> np.ndarray:
-        assert self._unit is not None
         factor = 10 ** NS_EXPONENTS[self._unit]
         expected = f"a time from 0 to {LAST_ROS_TIME_NS} ns, with t in {self._unit}"
         if t.dtype.kind == "f":

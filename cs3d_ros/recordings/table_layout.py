@@ -17,9 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 _FIRST_BYTES = 1 << 16
 _SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_SIDES = tuple(
-    re.compile(rf"\b{side}\s*[=:]\s*(\d{{1,9}})\b", re.I) for side in ("width", "height")
-)
+_SIDE = re.compile(r"\b(width|height)\s*[=:]\s*(\d{1,9})\b", re.I)
 _GEOMETRY = re.compile(r"%\s*geometry\s*:\s*(\d{1,9})\s*,\s*(\d{1,9})\b")
 _TWO_NUMBERS = re.compile(r"(\d{1,9})\s+(\d{1,9})")
 
@@ -64,7 +62,7 @@ def read_layout(path: Path, file: BinaryIO) -> Layout:
     """
     is_txt = path.suffix.lower() == ".txt"
     columns: Columns | None = None
-    width = height = None
+    sides: dict[str, int] = {}
     line = 0
     begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
     file.seek(begin)
@@ -74,13 +72,12 @@ def read_layout(path: Path, file: BinaryIO) -> Layout:
             # A comment is the line of names only where it is nothing else.
             named = columns_by_name(_names(text.lstrip("#% \t")))
             columns = named if named and None not in named.roles else columns
-            geometry = _GEOMETRY.match(text)
-            found = geometry.groups() if geometry else (_first_group(s, text) for s in _SIDES)
-            width, height = (new or old for new, old in zip(found, (width, height), strict=True))
-        elif (
-            is_txt and columns is None and width is None and (size := _TWO_NUMBERS.fullmatch(text))
-        ):
-            width, height = size.groups()
+            if geometry := _GEOMETRY.match(text):
+                sides = {"width": int(geometry[1]), "height": int(geometry[2])}
+            for side in _SIDE.finditer(text):
+                sides[side[1].lower()] = int(side[2])
+        elif is_txt and columns is None and not sides and (both := _TWO_NUMBERS.fullmatch(text)):
+            sides = {"width": int(both[1]), "height": int(both[2])}
         elif text and (columns is not None or _is_row(text)):
             break
         elif text:
@@ -101,7 +98,7 @@ def read_layout(path: Path, file: BinaryIO) -> Layout:
         is_named=columns is not None,
         unit=chosen.unit or ("us" if is_whole else "s"),
         is_whole=chosen.unit is None and is_whole,
-        size=(int(width), int(height)) if width and height else None,
+        size=(sides["width"], sides["height"]) if len(sides) == 2 else None,
         begin=begin,
         line=line,
     )
@@ -167,8 +164,3 @@ def _names(text: str) -> list[str]:
         if separator in text:
             return [name.strip() for name in text.split(separator)]
     return text.split()
-
-
-def _first_group(pattern: re.Pattern[str], text: str) -> str | None:
-    match = pattern.search(text)
-    return match[1] if match else None

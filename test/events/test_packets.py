@@ -60,6 +60,27 @@ def test_empty_events_and_triggers_have_the_types_of_full_ones():
     assert len(Triggers.empty()) == 0
 
 
+def test_events_are_put_in_order_and_those_of_equal_times_stay_as_they_are():
+    x = np.arange(4, dtype=np.uint16)
+    disordered = Events(np.array([7, 3, 7, 3]), x, x + 10, (x % 2).astype(np.uint8))
+    found = disordered.in_order()
+    assert [c.tolist() for c in (found.t_ns, found.x, found.y, found.p)] == [
+        [3, 3, 7, 7], [1, 3, 0, 2], [11, 13, 10, 12], [1, 1, 0, 0],
+    ]  # fmt: skip
+    assert found.in_order() is found
+    assert len(Events.empty().in_order()) == 0
+
+
+@pytest.mark.parametrize("which", [slice(1, 3), np.array([1, 2]), np.array([False, True, True])])
+def test_some_of_the_events_are_taken(which):
+    x = np.arange(3, dtype=np.uint16)
+    found = Events(np.array([5, 6, 7]), x, x + 10, np.array([0, 0, 1], np.uint8)).take(which)
+    assert [c.tolist() for c in (found.t_ns, found.x, found.y, found.p)] == [
+        [6, 7], [1, 2], [11, 12], [0, 1],
+    ]  # fmt: skip
+    assert found.x.dtype == np.uint16
+
+
 def test_the_registry_finds_evt3():
     decoder = decoder_for("evt3", 1280, 720)
     assert isinstance(decoder, Evt3Decoder)

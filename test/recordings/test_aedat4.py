@@ -36,6 +36,10 @@ class MonoCameraRecording:
         return {resolution}
     def getCameraName(self):
         return "DAVIS 346"
+    def isTriggerStreamAvailable(self):
+        return True
+    def getNextTriggerBatch(self):
+        return None
     def getNextEventBatch(self):
         self.left -= 1
         if self.left == 0:
@@ -160,6 +164,24 @@ class TestRealFiles:
         assert packet.frame_id == "DVXplorer_1"
         assert packet.time_base == written[0][0] * 1000
         assert all(0 < t - p.time_base <= 4_096_000 for t, p in entries)
+
+    def test_external_triggers_are_counted_in_a_warning(self, tmp_path, caplog):
+        dv = pytest.importorskip("dv_processing")
+        config = dv.io.MonoCameraWriter.Config("DVXplorer_1")
+        config.addEventStream((640, 480))
+        config.addTriggerStream()
+        path = tmp_path / "a.aedat4"
+        writer = dv.io.MonoCameraWriter(str(path), config)
+        store = dv.EventStore()
+        store.push_back(T0_US, 5, 3, True)
+        writer.writeEvents(store)
+        for i, kind in enumerate(
+            ("EXTERNAL_SIGNAL_RISING_EDGE", "APS_FRAME_START", "EXTERNAL_SIGNAL_FALLING_EDGE")
+        ):
+            writer.writeTrigger(dv.Trigger(T0_US + i, getattr(dv.TriggerType, kind)))
+        del writer
+        assert len(rows(path)) == 1
+        assert "its 2 external triggers are not read" in caplog.text
 
     def test_damaged_files_are_one_clear_error_and_end(self, tmp_path, monkeypatch):
         content = write_aedat4(tmp_path / "a.aedat4", some_rows(3000)).read_bytes()

@@ -7,6 +7,7 @@ import sqlite3
 import numpy as np
 import pytest
 
+from cs3d_ros.events.encoding import encode_events
 from cs3d_ros.events.packets import PacketError
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings import EMBEDDED, RecordingError, open_recording, write_recording
@@ -47,6 +48,18 @@ def sums(path):
             "t_last_ns", "packets_lost", "resets", "bad_packets",
         )
     }  # fmt: skip
+
+
+def mono_bag(path, *times_us):
+    """A bag with one event a packet."""
+    rows = []
+    for i, time_us in enumerate(times_us):
+        time_base, payload = encode_events("mono", some_events([time_us]))
+        stamp_ns = STAMP_NS + 1000 * time_us
+        rows.append(
+            evt3_packet(payload, i, encoding="mono", time_base=time_base, stamp_ns=stamp_ns)
+        )
+    return write_bag(path, *rows)
 
 
 def only(folder):
@@ -131,6 +144,24 @@ class TestEncoding:
         assert conversion.encodings_out == ["evt3"]
         assert summarize(tmp_path / "x.raw").events == 571_266
 
+    def test_raw_keeps_its_encoding_where_it_is_asked_for(self, tmp_path):
+        word = np.array([0x8 << 60, 5 << 43 | 3 << 32 | 1], "<u8").tobytes()
+        bag = write_bag(tmp_path / "bag", evt3_packet(word, encoding="evt21"))
+        for choice in (None, "evt21"):
+            conversion = convert(bag, tmp_path / "x.raw", encoding=choice, overwrite=True)
+            assert conversion.encodings_out == ["evt21"]
+            assert summarize(tmp_path / "x.raw").encoding == "evt21"
+
+    @pytest.mark.parametrize("target", ["x.raw", "back"])
+    def test_a_silence_of_hours_keeps_its_length_in_evt2(self, tmp_path, target):
+        """4 h 46 min is a turn of the clock."""
+        bag = mono_bag(tmp_path / "bag", 1000, 19_000_000_000, 60_000_000_000)
+        convert(bag, tmp_path / "x.npz")
+        for source in (bag, tmp_path / "x.npz"):
+            convert(source, tmp_path / target, encoding="evt2", overwrite=True)
+            assert sums(tmp_path / target) == sums(bag)
+            sums.cache_clear()
+
     def test_raw_can_be_evt2(self, tmp_path):
         convert(recording_path("evt3"), tmp_path / "x.raw", encoding="evt2")
         assert summarize(tmp_path / "x.raw").encoding == "evt2"
@@ -150,8 +181,7 @@ class TestEncoding:
 
     def test_a_long_silence_keeps_its_length_in_evt3(self, tmp_path):
         """16.8 s is a turn of the clock."""
-        times_us = [1000, 60_000_000, 60_001_000]
-        bag = write_bag(tmp_path / "bag", evt3_packet(some_events(times_us)))
+        bag = mono_bag(tmp_path / "bag", 1000, 60_000_000, 60_001_000)
         convert(bag, tmp_path / "x.csv")
         convert(tmp_path / "x.csv", tmp_path / "back")
         assert sums(tmp_path / "back") == sums(bag)
@@ -204,6 +234,69 @@ class TestContent:
         write_recording(tmp_path / "bag", rows, labels=labels)
         convert(tmp_path / "bag", tmp_path / "copy", encoding="mono")
         assert read_labels(tmp_path / "copy") == labels
+
+    @pytest.mark.parametrize("name", ["x.raw", "x.csv", "x.npz"])
+    def test_labels_are_lost_elsewhere(self, tmp_path, name):
+        labels = [Label(STAMP_NS + i, STAMP_NS, STAMP_NS + i, "happy") for i in range(3)]
+        rows = [(STAMP_NS, evt3_packet(some_events([5])))]
+        write_recording(tmp_path / "bag", rows, labels=labels)
+        conversion = convert(tmp_path / "bag", tmp_path / name)
+        assert conversion.labels_lost == 3
+        assert conversion.remarks() == ["3 labels are lost: only a bag can hold them"]
+
+    @pytest.mark.parametrize(
+        ("name", "encoding"), [("x.csv", None), ("x.npz", None), ("b", "mono")]
+    )
+    def test_what_the_decoder_drops_is_told(self, tmp_path, name, encoding):
+        words = np.array([0x2001, 0x8000, 0x6001, 0x0003, 0x2005, 0x27FF, 0x27FE, 0x9999], "<u2")
+        bag = write_bag(tmp_path / "bag", evt3_packet(words.tobytes() + b"\x00"))
+        conversion = convert(bag, tmp_path / name, encoding=encoding)
+        assert conversion.events == 1
+        assert conversion.remarks() == [
+            "2 events off the sensor are left out",
+            "1 events before time and place were known are left out",
+            "1 reserved words are left out",
+            "1 stray bytes are left out",
+        ]
+
+    def test_events_at_jumps_of_the_clock_are_told(self, tmp_path):
+        rows = [
+            evt3_packet(some_events([5])),
+            evt3_packet(some_events([6, 12_000_000]), 1),
+            evt3_packet(some_events([7]), 2),
+        ]
+        bag = write_bag(tmp_path / "bag", *rows)
+        conversion = convert(bag, tmp_path / "x.csv")
+        assert (conversion.events, conversion.events_at_jumps) == (2, 2)
+        assert "2 events at jumps of the clock are left out" in conversion.remarks()
+
+    def test_what_stays_as_it_is_loses_nothing(self, tmp_path):
+        words = np.array([0x2001, 0x8000, 0x6001, 0x0003, 0x27FF, 0x9999], "<u2")
+        bag = write_bag(tmp_path / "bag", evt3_packet(words.tobytes()))
+        for name in ("copy", "x.raw"):
+            assert convert(bag, tmp_path / name).remarks() == []
+
+    def test_losses_count_only_in_packets_that_are_encoded_anew(self, tmp_path):
+        words = np.array([0x8000, 0x6001, 0x0003, 0x27FF], "<u2").tobytes()
+        wide = np.uint64(1000 << 32 | 3 << 48 | 5000).tobytes()
+        rows = [evt3_packet(words), evt3_packet(wide, 1, encoding="mono"), evt3_packet(words, 2)]
+        bag = write_bag(tmp_path / "bag", *rows)
+        assert convert(bag, tmp_path / "evt3", encoding="evt3").events_out_of_bounds == 1
+        assert convert(bag, tmp_path / "mono", encoding="mono").events_out_of_bounds == 2
+
+    @pytest.mark.parametrize(("encoding", "cut"), [("evt2", 2), ("libcaer_cmp", 2), ("mono", 0)])
+    def test_times_cut_to_microseconds_are_told(self, tmp_path, encoding, cut):
+        times_ns = np.array([1000, 2001, 3000, 4999], np.int64)
+        events = dataclasses.replace(some_events([0] * 4), t_ns=times_ns)
+        time_base, payload = encode_events("mono", events)
+        bag = write_bag(
+            tmp_path / "bag", evt3_packet(payload, encoding="mono", time_base=time_base)
+        )
+        conversion = convert(bag, tmp_path / "copy", encoding=encoding)
+        assert conversion.times_cut == cut
+        assert [("2 events are cut to µs" in r) for r in conversion.remarks()] == [True] * (
+            cut // 2
+        )
 
     def test_triggers_are_lost_in_tables(self, tmp_path):
         conversion = convert(recording_path("evt3"), tmp_path / "x.npz")
@@ -285,19 +378,45 @@ class TestOutput:
         assert summarize(path).events == 1
         assert only(tmp_path) == sorted(["source", name])
 
-    def test_only_recordings_are_replaced(self, tmp_path, small):
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home" / "thesis.tex").write_text("mine")
-        with pytest.raises(RecordingError, match=r"other things than a recording \(thesis.tex\)"):
-            convert(small, tmp_path / "home", overwrite=True)
-        assert (tmp_path / "home" / "thesis.tex").read_text() == "mine"
-
     def test_the_source_is_not_replaced(self, tmp_path):
         bag = write_bag(tmp_path / "bag", evt3_packet(some_events([5])))
         for source in (bag, bag / "bag.mcap"):
             with pytest.raises(RecordingError, match="what is to be read"):
                 convert(source, bag, overwrite=True)
         assert summarize(bag).events == 1
+
+    @pytest.mark.parametrize("name", ["bag/x.csv", "bag/sub"])
+    def test_nothing_is_written_into_the_source(self, tmp_path, name):
+        bag = write_bag(tmp_path / "bag", evt3_packet(some_events([5])))
+        with pytest.raises(RecordingError, match="lies within what is to be read"):
+            convert(bag, tmp_path / name, overwrite=True)
+        assert only(bag) == ["bag.mcap", "metadata.yaml"]
+
+    def test_errors_name_what_the_user_gave(self, tmp_path, small):
+        rows = [evt3_packet(some_events([5]), 0), evt3_packet(some_events([6]), 1, width=32)]
+        bag = write_bag(tmp_path / "bag", *rows)
+        for name in ("x.raw", "x.csv", "x.npz"):
+            with pytest.raises(RecordingError) as error:
+                convert(bag, tmp_path / name)
+            assert str(error.value).startswith(f"{tmp_path / name}: ")
+            assert "/new/" not in str(error.value)
+
+    @pytest.mark.parametrize("name", ["x.csv", "x.npz", "x.raw", "bag"])
+    def test_a_source_without_packets_is_refused(self, tmp_path, name):
+        path = tmp_path / "empty.raw"
+        path.write_bytes(b"% format EVT3;height=48;width=64\n% end\n")
+        with pytest.raises(RecordingError, match="no packets to"):
+            convert(path, tmp_path / name)
+        assert only(tmp_path) == ["empty.raw"]
+
+    def test_home_folders_are_known(self, tmp_path, small, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        convert(small, "~/x.raw")
+        convert("~/x.raw", "~/bag")
+        assert only(tmp_path) == ["bag", "x.raw"]
+        for paths in (("~nobody_here/x.raw", "x.csv"), ("~/x.raw", "~nobody_here/x.csv")):
+            with pytest.raises(RecordingError, match="no home folder"):
+                convert(*paths)
 
     def test_a_failure_leaves_nothing_behind(self, tmp_path):
         path = tmp_path / "damaged.db3"
@@ -340,12 +459,13 @@ class TestOutput:
         [
             ("x.mcap", {}, "leave the suffix '.mcap' out"),
             ("x.jpg", {}, r"cannot write '.jpg', expected .raw, .csv or .npz"),
-            ("nowhere/x.csv", {}, "cannot be written"),
+            ("nowhere/x.csv", {}, "the folder .*nowhere does not exist"),
             ("bag", {"out_topic": "events"}, "'events' is not the name of a topic"),
             ("bag", {"out_topic": "/a b"}, "'/a b' is not the name of a topic"),
             ("bag", {"topic": "/nope"}, "'/nope'"),
-            ("bag", {"encoding": "evt99"}, "no encoder for 'evt99'"),
-            ("x.raw", {"encoding": "mono"}, "cannot hold 'mono', expected one of: evt2, "),
+            ("bag", {"encoding": "evt99"}, "as 'evt99' for a bag, expected one of: evt2, .*mono$"),
+            ("x.raw", {"encoding": "mono"}, "as 'mono' for .raw, expected one of: evt2, evt3$"),
+            ("x.raw", {"encoding": "evt21"}, "as 'evt21' for .raw, expected one of: evt2, evt3$"),
             ("x.csv", {"encoding": "evt3"}, "leave the encoding 'evt3' out"),
         ],
     )

@@ -80,7 +80,10 @@ def test_a_size_that_the_header_lacks_is_found_by_the_events(tmp_path, caplog):
     with open_recording(path) as recording:
         ((_, packet),) = recording
     assert (packet.width, packet.height) == (304, 240)
-    assert "without header lines such as `% Width 640` and `% Height 480`, the sensor's size is taken" in caplog.text
+    assert (
+        "without header lines such as `% Width 640` and `% Height 480`, the sensor's size is taken"
+        in caplog.text
+    )
     assert len(rows(path)) == 3
 
 

@@ -181,7 +181,9 @@ class TestRefusals:
 
     def test_a_time_that_ros_does_not_have_is_refused(self, tmp_path):
         for times in ((1, 0, 1 << 62), (-5, 0, 1), (1 << 70, 0, 1), (1, -1, 1)):
-            with pytest.raises(RecordingError, match=r"the label 'happy' has \w+ = -?\d+, expected"):
+            with pytest.raises(
+                RecordingError, match=r"the label 'happy' has \w+ = -?\d+, expected"
+            ):
                 Label(*times, "happy")
 
     def test_an_expression_that_is_no_text_is_refused(self):

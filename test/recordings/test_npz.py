@@ -98,10 +98,16 @@ class TestRefusals:
             ({"t": [1, 2]}, "arrays of different lengths"),
             ({"t": [1, np.nan, 3]}, "event 2 has t = nan"),
             ({"t": [1, 2, np.inf]}, "event 3 has t = inf"),
-            ({"t": [-1, 2, 3]}, "event 1 has t = -1, expected a time from 0 to 2147483647999999999 ns, "
-             "with t in us"),
+            (
+                {"t": [-1, 2, 3]},
+                "event 1 has t = -1, expected a time from 0 to 2147483647999999999 ns, "
+                "with t in us",
+            ),
             ({"t": [1, 2, 1 << 62]}, "event 3 has t = 4611686018427387904"),
-            ({"t": [1e300, 2, 0.5]}, "event 1 has t = 1e+300, expected a time from 0 to 21474836479"),
+            (
+                {"t": [1e300, 2, 0.5]},
+                "event 1 has t = 1e+300, expected a time from 0 to 21474836479",
+            ),
             ({"t": [9000, 2, 3]}, "event 2 has the time 2000 ns after one of 9000000"),
             ({"t": np.array([1, 2, 3], "m8[ns]")}, "t is of the type timedelta64"),
             ({"t": ["1", "2", "3"]}, "t is of the type"),
@@ -113,10 +119,15 @@ class TestRefusals:
             ({"p": np.array([1, None, 0], object)}, "the array 'p' is of object"),
             ({"p": ["x" * 1000] * 3}, "the array 'p' is of <U1000"),
             ({"x": np.zeros((3, 3))}, "columns 'y', 't', 'p', expected one each of"),
-            ({"x": None, "y": None, "t": None, "p": None, "events": np.zeros((20, 4))},
-             "the columns of 'events', an array of shape (20, 4), have no names: save them with"),
-            ({"t": [45.0, 96.0, 112.0]}, "t is of float64, and its first 3 times are whole "
-             "numbers: seconds or µs? Say it by the name t_s or t_us"),
+            (
+                {"x": None, "y": None, "t": None, "p": None, "events": np.zeros((20, 4))},
+                "the columns of 'events', an array of shape (20, 4), have no names: save them with",
+            ),
+            (
+                {"t": [45.0, 96.0, 112.0]},
+                "t is of float64, and its first 3 times are whole "
+                "numbers: seconds or µs? Say it by the name t_s or t_us",
+            ),
             ({"width": 0, "height": 5}, "a sensor of 0x5 pixels"),
             ({"width": 99999, "height": 5}, "a sensor of 99999x5 pixels"),
             ({"x": [], "y": [], "t": [], "p": []}, "neither events nor the sensor's size"),

@@ -99,12 +99,20 @@ class TestPicture:
     def test_a_picture_that_cannot_be_written_is_an_error(self, tmp_path, monkeypatch):
         from matplotlib.figure import Figure
 
-        def fail(*_, **__):
-            raise OSError("no space left")
+        def fail(_, path, **__):
+            path.write_bytes(b"half")
+            raise OSError(28, "no space left", str(path))
 
         monkeypatch.setattr(Figure, "savefig", fail)
+        preview = make_preview(EMBEDDED)
+        path = tmp_path / "x.png"
+        with pytest.raises(PlotError, match=f"no space left: '{path}'"):
+            draw(preview, "face", path)
+        assert list(tmp_path.iterdir()) == []
+        path.write_bytes(b"old")
         with pytest.raises(PlotError, match="no space left"):
-            draw(make_preview(EMBEDDED), "face", tmp_path / "x.png")
+            draw(preview, "face", path)
+        assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
 
 
 class TestColours:

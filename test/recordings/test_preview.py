@@ -4,6 +4,7 @@ import sqlite3
 import numpy as np
 import pytest
 
+from cs3d_ros.events.packets import MAX_SENSOR_SIDE
 from cs3d_ros.recordings import EMBEDDED
 from cs3d_ros.recordings.preview import PreviewError, make_preview
 from recording_helpers import STAMP_NS, evt3_packet, some_events, write_bag
@@ -87,7 +88,7 @@ def test_large_sensors_are_shown_in_cells_of_whole_pixels(tmp_path):
 
 
 def test_the_largest_sensor_takes_little_memory(tmp_path):
-    packet = evt3_packet(some_events([1]), width=8192, height=8192)
+    packet = evt3_packet(some_events([1]), width=MAX_SENSOR_SIDE, height=MAX_SENSOR_SIDE)
     preview = make_preview(write_bag(tmp_path / "bag", packet), frames=64)
     assert preview.frames.nbytes < 64 * 2 * 4 * 192**2 + 1
 
@@ -148,3 +149,10 @@ def test_a_recording_without_events_is_refused(tmp_path):
     packets = [evt3_packet(b""), evt3_packet(b"", 1, encoding="evt99")]
     with pytest.raises(PreviewError, match=r"no events.*2 packets read, 1 could not.*evt99"):
         make_preview(write_bag(tmp_path / "bag", *packets))
+
+
+def test_a_recording_of_triggers_alone_says_so(tmp_path):
+    words = np.array([0x8000, 0x6001, 0xA001, 0x6002, 0xA000], "<u2")
+    bag = write_bag(tmp_path / "bag", evt3_packet(words.tobytes()))
+    with pytest.raises(PreviewError, match="no events that could be drawn: only 2 triggers"):
+        make_preview(bag)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cs3d_ros.events.packets import Events, PacketError
+from cs3d_ros.events.packets import Events, PacketError, decoder_for
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.recordings.reencode import Reencoder
 from recording_helpers import STAMP_NS, evt3_packet, some_events
@@ -80,9 +80,51 @@ def test_evt3_keeps_its_clock_through_silence(begin_us, pause_us):
     assert stream.epoch == 0
 
 
-def test_a_silence_of_years_does_not_become_a_huge_packet():
-    packets, _ = reencoded("evt3", [0], [10 * 365 * 86_400_000_000])
-    assert len(packets[1].payload) < 100
+HALF_US = 1 << 33
+TURN2_US = 1 << 34
+
+
+@pytest.mark.parametrize(
+    "pause_us",
+    [10, HALF_US, TURN2_US - 5_000_000, TURN2_US - 1, TURN2_US, 19_000_000_000, 100 * TURN2_US],
+)
+@pytest.mark.parametrize("begin_us", [0, 4_000_000, HALF_US - 1, HALF_US, TURN2_US - 1])
+def test_evt2_keeps_its_clock_through_silence(begin_us, pause_us):
+    end_us = begin_us + pause_us
+    packets, _ = reencoded("evt2", [begin_us], [], [end_us], [end_us + 1])
+    times_us, stream = decoded_us(packets)
+    assert times_us == [[begin_us], [], [end_us], [end_us + 1]]
+    assert stream.epoch == 0
+
+
+@pytest.mark.parametrize("begin_us", [0, TURN2_US - 4_000_000, TURN2_US + 100])
+def test_evt2_goes_back_and_forth_over_the_turn_of_its_clock(begin_us):
+    times_us = np.array([0, 9_000_000, 0, 9_500_000, 19_000_000]) + begin_us
+    packets, reencoder = reencoded("evt2", *([t] for t in times_us.tolist()))
+    decoder = decoder_for("evt2", 64, 48)
+    found = np.concatenate([decoder.decode(packet).t_ns for packet in packets])
+    assert np.diff(found).tolist() == (np.diff(times_us) * 1000).tolist()
+    assert reencoder.moved == 0
+
+
+@pytest.mark.parametrize(("encoding", "days"), [("evt3", 13), ("evt2", 365 * 36)])
+def test_a_silence_does_not_become_a_huge_packet(encoding, days):
+    """EVT3 says at most 12 days, EVT2 35 years."""
+    with pytest.raises(PacketError, match=f"{encoding} says the .* choose another encoding"):
+        reencoded(encoding, [0], [days * 86_400_000_000])
+    packets, _ = reencoded(encoding, [0], [int(days * 0.95) * 86_400_000_000])
+    assert len(packets[1].payload) < 1 << 20
+
+
+@pytest.mark.parametrize(("encoding", "cut"), [("evt2", 3), ("evt3", 3), ("mono", 0)])
+def test_times_that_are_no_whole_microseconds_are_counted(encoding, cut):
+    events = Events(
+        np.array([0, 1001, 5000, 5999, 5001]), np.zeros(5, np.uint16), np.zeros(5, np.uint16),
+        np.zeros(5, np.uint8),
+    )  # fmt: skip
+    reencoder = Reencoder(encoding)
+    list(reencoder.packets(evt3_packet(b""), events, 0))
+    assert reencoder.cut == cut
 
 
 def test_an_epoch_starts_the_clock_anew():

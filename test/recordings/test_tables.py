@@ -69,7 +69,22 @@ class TestLayouts:
         assert rows(table(tmp_path, polarities)) == [(0, 1, 2, 1), (1000, 3, 4, 0)]
         assert rows(table(tmp_path, polarities + "5,6,1,7\n")) == [
             (0, 3, 4, 1), (1000, 1, 2, 0), (7000, 5, 6, 1),
-        ][::1] or True
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("text", "order"),
+        [
+            ("1,2,5,1\n1,2,5,7\n", "x, y, t, p"),
+            ("0,639,479,45,0\n1,20,224,96,1\n", "x, y, t, p"),
+            ("1,2,1,5\n1,2,7,5\n", "x, y, t, p"),
+            ("1,2,1,5\n1,2,nan,5\n", "x, y, t, p"),
+            ("639,479,0,45\n20,224,1,-1\n", "x, y, p, t"),
+        ],
+    )
+    def test_errors_without_names_tell_the_order_that_was_taken(self, tmp_path, text, order):
+        error = read_all(table(tmp_path, text))
+        assert str(error).endswith(f"(no line names the columns; taken as {order})")
+        assert "no line names" not in str(read_all(table(tmp_path, f"x,y,t,p\n{text},")))
 
     def test_a_txt_file_with_names_goes_by_them(self, tmp_path):
         text = "x y t_us p\n5 7 1000 1\n6 8 2000 0\n639 0 3000 1\n"
@@ -112,12 +127,15 @@ class TestLayouts:
     )
     def test_whole_times_with_a_decimal_point_may_be_seconds_or_us(self, tmp_path, name, text):
         error = read_all(table(tmp_path, text, name))
-        assert "seconds or µs? Say it by a first line that names the column t_s or t_us" in str(error)
+        assert "seconds or µs? Say it by a first line that names the column t_s or t_us" in str(
+            error
+        )
 
     def test_a_time_out_of_range_tells_the_unit(self, tmp_path):
         error = read_all(table(tmp_path, "x,y,t,p\n1,2,0.5,1\n1,2,1.7e15,1\n"))
-        assert "line 3: '1.7e15', expected a time from 0 to 2147483647999999999 ns, with t in s" in (
-            str(error)
+        assert (
+            "line 3: '1.7e15', expected a time from 0 to 2147483647999999999 ns, with t in s"
+            in (str(error))
         )
 
     def test_a_fraction_after_a_whole_time_is_refused(self, tmp_path):
@@ -192,7 +210,7 @@ class TestRefusals:
             ("1,2,5s,1", "line 2: '5s', expected a number"),
             ("1,2,0x5,1", "line 2: '0x5', expected a number"),
             ("1:2:5:1", "line 2: '1:2:5:1', expected a number"),
-            ("1;2;0,5;1", "line 2: '1;2;0,5;1', expected 4 columns"),
+            ("1;2;0,1;1", "line 2: '1;2;0,1;1', expected 4 columns"),
             ("1,2,5", "line 2: '1,2,5', expected 4 columns"),
             ("1,2,5,1,9", "line 2: '1,2,5,1,9', expected 4 columns"),
             ("1,2,5,1,", "line 2: '1,2,5,1,', expected 4 columns"),
