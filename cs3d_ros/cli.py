@@ -177,7 +177,7 @@ def _recognize(arguments: argparse.Namespace) -> int:
     from cs3d_ros.events.activity import ActivitySettings
     from cs3d_ros.events.noise import NoiseSettings
     from cs3d_ros.events.packets import PacketError
-    from cs3d_ros.events.roi import Roi
+    from cs3d_ros.events.roi import Roi, RoiError
     from cs3d_ros.network.classifier import Classifier
     from cs3d_ros.recognizer import Recognizer
     from cs3d_ros.recordings import open_recording
@@ -205,7 +205,7 @@ def _recognize(arguments: argparse.Namespace) -> int:
                 for recognition in recognizer.feed(packet):
                     print(_as_json(recognition) if arguments.json else _as_text(recognition))
                     recognised += 1
-            except PacketError as error:
+            except (PacketError, RoiError) as error:
                 skipped, last_error = skipped + 1, str(error)
     counters = recognizer.stream.counters
     print(

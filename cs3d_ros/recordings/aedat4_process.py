@@ -5,7 +5,8 @@
 It writes messages to its standard output: one byte for the kind, the length as uint32, the content.
 The first DATA message is "width height camera" as text, the others are batches of events as
 dv-processing has them: int64 time in µs, int16 x, int16 y, int8 polarity, 3 bytes of padding. END,
-with the number of external triggers as text, or ERROR, with a reason, comes last. Run as a file, it imports nothing of this package.
+with the number of external triggers as text, or ERROR, with a reason, comes last. Run as a file, it
+imports nothing of this package.
 """
 
 import resource
