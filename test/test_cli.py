@@ -90,7 +90,7 @@ def test_following_the_activity_without_noise(capsys, drawn_face):
 )
 def test_a_bad_packet_among_good_ones_is_a_remark(capsys, drawn_face, tmp_path, damage, reason):
     with open_recording(drawn_face) as recording:
-        rows = [row for _, row in zip(range(200), recording, strict=False)]
+        rows = [row for _, row in zip(range(300), recording, strict=False)]
     log_ns, packet = rows[100]
     rows[100] = (log_ns, dataclasses.replace(packet, **damage))
     write_recording(tmp_path / "bag", rows)
