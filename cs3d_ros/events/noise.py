@@ -7,6 +7,7 @@ Times may step back by the jitter of EVT3. Each filter keeps at most one time pe
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -205,7 +206,7 @@ def _mark_supported(
     return n
 
 
-class _Filter:
+class _Filter(ABC):
     """What the filters have in common.
 
     Attributes:
@@ -239,13 +240,13 @@ class _Filter:
         self.removed += len(events) - n
         return Events(*_selected(columns, keep, n))
 
+    @abstractmethod
     def _mark(self, columns: tuple[np.ndarray, ...], keep: np.ndarray) -> int:
         """Set `keep` to 1 for events to keep and to 0 for others; returns how many are kept."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reset(self) -> None:
         """Forget all times, as for a new epoch of the stream; keep the counter."""
-        raise NotImplementedError
 
 
 class HotPixelFilter(_Filter):

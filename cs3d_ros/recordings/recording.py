@@ -1,5 +1,6 @@
 """What all recordings have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ class Recording(Protocol):
         """Release the files; closing twice does no harm."""
 
 
-class FileRecording:
+class FileRecording(ABC):
     """A file without topics that each iteration opens anew; see `Recording`.
 
     A derived class says how to iterate.
@@ -63,8 +64,8 @@ class FileRecording:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[tuple[int, EventPacket]]:
-        raise NotImplementedError
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[int, EventPacket]]: ...
 
     def close(self) -> None:
         """Do nothing: no file is open between iterations."""
