@@ -1,5 +1,6 @@
 """Recorded event packets in and out of files, without a ROS installation."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cs3d_ros.recordings.aedat4 import Aedat4Recording
@@ -29,7 +30,7 @@ __all__ = [
 EMBEDDED = Path(__file__).parents[1] / "demo" / "drawn_face"
 """The recording that comes with the package: a drawn face, 6 s, 320x240, 1499 packets."""
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Path], Recording]] = {
     ".raw": RawRecording,
     ".dat": DatRecording,
     ".aedat4": Aedat4Recording,

@@ -67,7 +67,7 @@ class FileRecording(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[int, EventPacket]]: ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Do nothing: no file is open between iterations."""
 
     @contextmanager
