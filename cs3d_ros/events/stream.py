@@ -150,7 +150,8 @@ class EventStream:
         now_ns = self.now_ns
         if now_ns is None:
             return False
-        if earliest_ns is not None:
+        # Otherwise the latest is no further: do not look for it in every packet.
+        if earliest_ns is not None and now_ns - earliest_ns > MAX_AHEAD_NS:
             latest_ns = int(events.t_ns.max())
             if latest_ns - earliest_ns > MAX_SPAN_NS or now_ns - latest_ns > MAX_AHEAD_NS:
                 return True
