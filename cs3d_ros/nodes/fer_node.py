@@ -41,7 +41,7 @@ _DIAGNOSTICS_PERIOD_S = 1.0
 # The worker looks at its stop flag this often.
 _WAIT_S = 0.2
 # A process has two seconds to end after SIGINT, and one inference may take longer than that.
-_END_S = 1.0
+_END_S = 0.5
 
 
 class FerNode(ManagedNode):
