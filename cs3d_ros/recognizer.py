@@ -247,8 +247,9 @@ class Recognizer:
             except RoiError:
                 # Asked for before the sensor was known, or for another one.
                 self.regions_missed += 1
-        if self.tracker is not None:
-            return self.tracker.roi
+        return self._fixed_region(width, height) if self.tracker is None else self.tracker.roi
+
+    def _fixed_region(self, width: int, height: int) -> Roi:
         if isinstance(self._roi, Roi):
             self._roi.check(width, height)
             return self._roi
@@ -259,10 +260,8 @@ class Recognizer:
         tracker = None
         if isinstance(self._roi, ActivitySettings):
             tracker = ActivityTracker(width, height, self._roi)
-        elif isinstance(self._roi, Roi):
-            self._roi.check(width, height)
         else:
-            Roi.centred_square(width, height)
+            self._fixed_region(width, height)
         self.noise_filter = NoiseFilter(self._noise, width, height)
         self.tracker = tracker
         self._size = (width, height)

@@ -24,6 +24,7 @@ if __name__ == "__main__":
 
 from cs3d_ros import events as events_room
 from cs3d_ros.events.packets import (
+    MAX_SENSOR_SIDE,
     Decoder,
     EventPacket,
     Events,
@@ -35,7 +36,14 @@ from cs3d_ros.events.stream import EventStream
 from fuzz_formats import FORMATS, census, pack
 
 WIDTH, HEIGHT = 64, 48
-_SIZES = [(WIDTH, HEIGHT), (64, 64), (1, 1), (2048, 2048), (8192, 8192), (346, 260)]
+_SIZES = [
+    (WIDTH, HEIGHT),
+    (64, 64),
+    (1, 1),
+    (2048, 2048),
+    (MAX_SENSOR_SIDE, MAX_SENSOR_SIDE),
+    (346, 260),
+]
 _NO_SIZES = [(0, HEIGHT), (WIDTH, 0), (4_000_000_000, 5), (8193, 1)]
 _START_NS = 1_700_000_000_000_000_000
 _STEP_NS = 4_000_000
