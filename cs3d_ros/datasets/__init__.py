@@ -1,0 +1,1 @@
+"""Labelled clips of events: how they are kept, made and read."""

@@ -1,0 +1,93 @@
+"""One labelled clip of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cs3d_ros.datasets.errors import DatasetError
+from cs3d_ros.events.packets import MAX_SENSOR_SIDE, Events
+
+EXPRESSIONS = ("neutral", "happy", "sad", "surprised", "scared", "disgusted", "angry")
+"""The seven classes, in the order of a network's outputs."""
+
+LIGHTS = ("sufficient", "insufficient", "unknown")
+"""Light conditions that results are told apart by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """When an expression comes and goes, in ns from the clip's beginning.
+
+    The terms are those of FACS coding: onset, apex, offset.
+
+    Attributes:
+        onset_ns: The face begins to move.
+        apex_ns: The expression has reached its peak.
+        release_ns: It begins to fade; None where the source does not say.
+        offset_ns: It is gone, or the last that the clip shows of it.
+    """
+
+    onset_ns: int
+    apex_ns: int
+    release_ns: int | None
+    offset_ns: int
+
+    def __post_init__(self) -> None:
+        times = [self.onset_ns, self.apex_ns, self.release_ns, self.offset_ns]
+        known = [t for t in times if t is not None]
+        if any(a > b for a, b in zip(known, known[1:], strict=False)) or known[0] < 0:
+            raise DatasetError(
+                f"an expression with onset, apex, release, offset at {times} ns, expected times "
+                "from 0 on in this order"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One labelled clip of events.
+
+    Attributes:
+        name: Unique in its data set, of letters, digits, ".", "_" and "-".
+        events: In ascending order of time, times in ns from the clip's beginning, 0 up to
+            `duration_ns`.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        duration_ns: Length of the clip.
+        expression: What it shows at its apex, one of the data set's labels.
+        subject: Who shows it; no subject is in two parts of a data set.
+        light: One of LIGHTS.
+        course: When the expression comes and goes; None for a clip that shows none (neutral), or
+            whose times are unknown.
+        provenance: Where it comes from, as JSON can hold it.
+    """
+
+    name: str
+    events: Events
+    width: int
+    height: int
+    duration_ns: int
+    expression: str
+    subject: str
+    light: str = "unknown"
+    course: Course | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width <= MAX_SENSOR_SIDE and 0 < self.height <= MAX_SENSOR_SIDE):
+            raise DatasetError(
+                f"{self.name}: a picture of {self.width}x{self.height} pixels, expected sides from "
+                f"1 to {MAX_SENSOR_SIDE}"
+            )
+        if self.light not in LIGHTS:
+            raise DatasetError(f"{self.name}: light {self.light!r}, expected one of {LIGHTS}")
+        t, x, y = self.events.t_ns, self.events.x, self.events.y
+        if len(t) and (t[0] < 0 or t[-1] > self.duration_ns or (t[1:] < t[:-1]).any()):
+            raise DatasetError(
+                f"{self.name}: times of events are not ascending within 0…{self.duration_ns} ns"
+            )
+        if len(x) and (x.max() >= self.width or y.max() >= self.height):
+            raise DatasetError(
+                f"{self.name}: an event lies outside of {self.width}x{self.height} pixels"
+            )

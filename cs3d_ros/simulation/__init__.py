@@ -1,0 +1,1 @@
+"""Video in, the events that an event camera would have reported out."""
