@@ -9,9 +9,6 @@ from typing import Any
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE, Events
 
-EXPRESSIONS = ("neutral", "happy", "sad", "surprised", "scared", "disgusted", "angry")
-"""The seven classes, in the order of a network's outputs."""
-
 LIGHTS = ("sufficient", "insufficient", "unknown")
 """Light conditions that results are told apart by."""
 
@@ -55,7 +52,8 @@ class Clip:
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
         duration_ns: Length of the clip.
-        expression: What it shows at its apex, one of the data set's labels.
+        expression: What it shows at its apex, one of the data set's labels; EXPRESSIONS of
+            `cs3d_ros.expressions` wherever they fit.
         subject: Who shows it; no subject is in two parts of a data set.
         light: One of LIGHTS.
         course: When the expression comes and goes; None for a clip that shows none (neutral), or

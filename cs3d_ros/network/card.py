@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.network import MAX_CLASSES
 from cs3d_ros.network.checks import is_finite_number, is_whole_number
 from cs3d_ros.network.errors import CheckpointError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 """The version of the JSON header that this package reads and writes."""
 
-DEFAULT_LABELS = ("neutral", "happy", "sad", "surprised", "scared", "disgusted", "angry")
+DEFAULT_LABELS = EXPRESSIONS
 """The seven classes, in the words of ROS4HRI."""
 
 MAX_WINDOW_MS = 60_000.0
