@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import cs3d_ros
-from cs3d_ros import events_cli
+from cs3d_ros import dataset_cli, events_cli, faces_cli
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     recognize.set_defaults(run=_recognize)
 
     events_cli.add_commands(commands)
+    faces_cli.add_commands(commands)
+    dataset_cli.add_commands(commands)
     return parser
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cs3d_ros import simulation_cli
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `events` with its commands to the commands of `cs3d`."""
     events = commands.add_parser(
         "events",
-        help="look into recordings of events, convert them, draw them",
-        description="Look into recordings of events, convert them, draw them. No ROS needed.",
+        help="look into recordings of events, convert them, draw them, make them of videos",
+        description="Look into recordings of events, convert them, draw them, make them of videos. "
+        "No ROS needed.",
     )
     of_events = events.add_subparsers(required=True, metavar="COMMAND")
 
@@ -102,6 +104,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--duration", type=_number, metavar="D", help="seconds to draw (default: to the end)"
     )
     plot.set_defaults(run=_plot)
+
+    simulation_cli.add_command(of_events)
 
 
 def _add_source(parser: argparse.ArgumentParser, name: str, metavar: str) -> None:

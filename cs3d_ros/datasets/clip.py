@@ -8,37 +8,10 @@ from typing import Any
 
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE, Events
+from cs3d_ros.expressions import Course
 
 LIGHTS = ("sufficient", "insufficient", "unknown")
 """Light conditions that results are told apart by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """When an expression comes and goes, in ns from the clip's beginning.
-
-    The terms are those of FACS coding: onset, apex, offset.
-
-    Attributes:
-        onset_ns: The face begins to move.
-        apex_ns: The expression has reached its peak.
-        release_ns: It begins to fade; None where the source does not say.
-        offset_ns: It is gone, or the last that the clip shows of it.
-    """
-
-    onset_ns: int
-    apex_ns: int
-    release_ns: int | None
-    offset_ns: int
-
-    def __post_init__(self) -> None:
-        times = [self.onset_ns, self.apex_ns, self.release_ns, self.offset_ns]
-        known = [t for t in times if t is not None]
-        if any(a > b for a, b in zip(known, known[1:], strict=False)) or known[0] < 0:
-            raise DatasetError(
-                f"an expression with onset, apex, release, offset at {times} ns, expected times "
-                "from 0 on in this order"
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,216 @@
+"""The commands `cs3d dataset …`: make data sets of labelled clips, look into them, check them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cs3d_ros.datasets.manifest import Manifest, PartEntry
+    from cs3d_ros.datasets.plan import Plan
+
+# Each command imports what it needs, so that `cs3d --help` does not wait for it.
+
+LICENSED = ("adfes", "casme2", "szu-emodage")
+
+_SHOWN = 10
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `dataset` with its commands to the commands of `cs3d`."""
+    dataset = commands.add_parser(
+        "dataset",
+        help="make data sets of labelled event clips, look into them, check them",
+        description="Data sets of labelled event clips to train and to evaluate on. No ROS needed; "
+        'needs pyarrow and tqdm: pip install "cs3d_ros[train]"',
+    )
+    of_dataset = dataset.add_subparsers(required=True, metavar="COMMAND")
+    _add_make(of_dataset)
+
+    summary = of_dataset.add_parser("summary", help="what is in a data set")
+    summary.add_argument("folder", metavar="FOLDER", help="the data set")
+    summary.add_argument("--json", action="store_true", help="print one JSON object")
+    summary.set_defaults(run=_summary)
+
+    check = of_dataset.add_parser(
+        "check", help="compare all files of a data set with their checksums"
+    )
+    check.add_argument("folder", metavar="FOLDER", help="the data set")
+    check.set_defaults(run=_check)
+
+
+def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    make = commands.add_parser(
+        "make",
+        help="make a data set",
+        description="Make a data set, or go on with one that was interrupted: the same command "
+        "again. The same arguments give the same bytes, whoever does the work.",
+    )
+    which = make.add_subparsers(required=True, metavar="SET")
+
+    facekit7 = which.add_parser(
+        "facekit-7",
+        help="the benchmark of rendered faces: seven classes, two light conditions, streams",
+        description="Render people who show seven expressions, and see them by an event camera. "
+        "Train, validation and test have different people.",
+    )
+    _add_output(facekit7)
+    facekit7.add_argument(
+        "--facekit", required=True, type=_path, metavar="NPZ", help="morphable face; docs/faces.md"
+    )
+    facekit7.add_argument(
+        "--photographs",
+        type=_path,
+        metavar="DIR",
+        help="photographs with landmarks (docs/faces.md); without them all people are random",
+    )
+    facekit7.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    facekit7.add_argument(
+        "--clips", type=int, default=4200, metavar="N", help="number of clips (default: 4200)"
+    )
+    facekit7.add_argument(
+        "--clip-s", type=float, default=2.0, metavar="S", help="length of a clip (default: 2)"
+    )
+    facekit7.add_argument(
+        "--stream-s",
+        type=float,
+        default=180.0,
+        metavar="S",
+        help="length of the continuous streams; 0 for none (default: 180)",
+    )
+    facekit7.add_argument(
+        "--streams",
+        type=int,
+        default=2,
+        metavar="N",
+        help="streams of the test part in each light condition; the validation part has half as "
+        "many (default: 2)",
+    )
+    facekit7.set_defaults(run=_make_facekit7)
+
+    for name in LICENSED:
+        licensed = which.add_parser(
+            name,
+            help="from the folder that its owners hand out under a licence",
+            description="Turn a licensed set into event clips: aligned faces, seen by an event "
+            "camera. docs/datasets.md tells the layout of the folder, and which of its labels are "
+            'taken. Needs landmarks: pip install "cs3d_ros[faces]"',
+        )
+        licensed.add_argument("source", metavar="SOURCE", type=_path, help="the set's folder")
+        _add_output(licensed)
+        licensed.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+        licensed.add_argument(
+            "--light",
+            default="sufficient",
+            choices=("sufficient", "insufficient", "clean"),
+            help="the event camera's preset (default: %(default)s)",
+        )
+        licensed.set_defaults(run=_make_licensed, name=name)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="OUT", type=_path, help="folder for the data set")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes on this machine (default: one a core)",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="let the workers of a running Dask scheduler do it, such as tcp://host:8786; the "
+        "inputs have to lie at the same paths on their machines; needs "
+        'pip install "cs3d_ros[cluster]"',
+    )
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _make_facekit7(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.facekit7 import Facekit7, make_plan
+
+    plan = make_plan(
+        Facekit7(
+            facekit=arguments.facekit.absolute(),
+            photographs=arguments.photographs.absolute() if arguments.photographs else None,
+            seed=arguments.seed,
+            clips=arguments.clips,
+            clip_s=arguments.clip_s,
+            stream_s=arguments.stream_s,
+            streams=arguments.streams,
+        )
+    )
+    return _build(plan, arguments)
+
+
+def _make_licensed(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.licensed_set import make_plan
+
+    plan, not_understood = make_plan(
+        arguments.name, arguments.source.absolute(), seed=arguments.seed, light=arguments.light
+    )
+    for path, reason in not_understood[:_SHOWN]:
+        print(f"cs3d: left out {path}: {reason}", file=sys.stderr)
+    if len(not_understood) > _SHOWN:
+        print(f"cs3d: left out {len(not_understood) - _SHOWN} more files", file=sys.stderr)
+    return _build(plan, arguments)
+
+
+def _build(plan: Plan, arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.build import build
+    from cs3d_ros.datasets.engines import choose_engine
+
+    manifest = build(plan, arguments.out, choose_engine(arguments.workers, arguments.cluster))
+    print(arguments.out)
+    print(_as_text(manifest))
+    for skip in manifest.skipped[:_SHOWN]:
+        print(f"cs3d: skipped a clip of {skip.part}: {skip.reason}", file=sys.stderr)
+    if len(manifest.skipped) > _SHOWN:
+        print(f"cs3d: skipped {len(manifest.skipped) - _SHOWN} more", file=sys.stderr)
+    return 0
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.dataset import open_dataset
+
+    manifest = open_dataset(arguments.folder).manifest
+    if arguments.json:
+        print(manifest.to_json(), end="")
+    else:
+        print(arguments.folder)
+        print(_as_text(manifest))
+    return 0
+
+
+def _as_text(manifest: Manifest) -> str:
+    totals = manifest.totals
+    lines = [
+        f"{manifest.name}, seed {manifest.seed}: {totals['clips']:,} clips, "
+        f"{totals['duration_ns'] * 1e-9:,.0f} s, {totals['events']:,} events, "
+        f"{totals['bytes'] * 1e-6:,.1f} MB; {totals['recordings']} recordings, "
+        f"{totals['skipped']} clips skipped",
+        f"{'part':<12}{'clips':>7}{'people':>8}{'events':>15}  classes",
+    ]
+    lines += [_part_as_text(name, part) for name, part in manifest.parts.items()]
+    lines += [f"recordings/{recording.name}" for recording in manifest.recordings]
+    return "\n".join(lines)
+
+
+def _part_as_text(name: str, part: PartEntry) -> str:
+    classes = ", ".join(f"{label} {count}" for label, count in part.expressions.items())
+    return f"{name:<12}{part.clips:>7,}{len(part.subjects):>8}{part.events:>15,}  {classes}"
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.dataset import open_dataset
+
+    dataset = open_dataset(arguments.folder)
+    dataset.verify()
+    print(f"{arguments.folder}: all {len(dataset.manifest.files)} files are as they were made")
+    return 0

@@ -1,0 +1,36 @@
+"""Libraries that only the data sets need."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from cs3d_ros.datasets.errors import DatasetError
+
+
+def load_extra(module: str, extra: str) -> Any:
+    """A module that is installed with one of the package's extras.
+
+    Args:
+        module: Its name, such as "pyarrow".
+        extra: The extra that brings it.
+
+    Raises:
+        DatasetError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise DatasetError(
+            f"this needs {module} ({error}); install it with: pip install 'cs3d_ros[{extra}]'"
+        ) from None
+
+
+def load_pyarrow() -> Any:
+    """The module pyarrow, with pyarrow.ipc.
+
+    Raises:
+        DatasetError: It is not installed.
+    """
+    load_extra("pyarrow.ipc", "datasets")
+    return load_extra("pyarrow", "datasets")

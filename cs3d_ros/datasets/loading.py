@@ -1,0 +1,183 @@
+"""Windows of clips as tensors, for training and evaluation with torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from cs3d_ros.datasets.augmentation import preset
+from cs3d_ros.datasets.clip import Clip
+from cs3d_ros.datasets.dataset import Part
+from cs3d_ros.datasets.errors import DatasetError
+from cs3d_ros.datasets.shards import ClipInfo
+from cs3d_ros.datasets.windows import cut_window, draw_window, grid_windows, window_label
+from cs3d_ros.events.packets import Events
+from cs3d_ros.events.roi import Roi
+from cs3d_ros.events.tensors import (
+    DEFAULT_BINS,
+    DEFAULT_REPRESENTATION,
+    DEFAULT_SIZE,
+    bin_window,
+    channels,
+)
+from cs3d_ros.events.windows import Window
+
+_TRIES = 64
+
+
+class _Windows(Dataset):
+    """What both kinds of windows have in common."""
+
+    def __init__(
+        self, part: Part, window_ns: int, bins: int, size: int, representation: str
+    ) -> None:
+        channels(representation)
+        self.part = part
+        self.labels = part.labels
+        self.window_ns = window_ns
+        self.bins = bins
+        self.size = size
+        self.representation = representation
+        self._index = {label: index for index, label in enumerate(part.labels)}
+
+    def _label(self, info: ClipInfo | Clip, start_ns: int, end_ns: int) -> int | None:
+        """Index of the class that a window shows; None where it cannot be said."""
+        label = window_label(info.course, info.expression, start_ns, end_ns)
+        # Data sets without neutral have no class for the time before an onset.
+        return None if label is None else self._index.get(label)
+
+    def _tensor(self, window: Window, clip: Clip) -> torch.Tensor:
+        roi = Roi.centred_square(clip.width, clip.height)
+        array = bin_window(window, roi, self.bins, self.size, self.representation)
+        return torch.from_numpy(array)
+
+
+class WindowDataset(_Windows):
+    """Windows drawn at random, one from each clip and epoch, for training.
+
+    Item i is `(tensor, label)`: float32 of shape (C, T, H, W) and the index of the class. It
+    depends on seed, epoch and i alone, whatever the number of the DataLoader's workers.
+
+    A window lies anywhere in its clip, where it is clear what it shows; see `windows.window_label`.
+
+    Args:
+        part: The clips.
+        window_ns: Length of a window.
+        bins: Number T of time bins.
+        size: Height and width of the tensor.
+        representation: One of `cs3d_ros.events.tensors.representations()`.
+        augmentation: Name in `augmentation.PRESETS`.
+        seed: Of all randomness, not negative.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        window_ns: int,
+        bins: int = DEFAULT_BINS,
+        size: int = DEFAULT_SIZE,
+        representation: str = DEFAULT_REPRESENTATION,
+        augmentation: str = "none",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(part, window_ns, bins, size, representation)
+        preset(augmentation)
+        self.augmentation = augmentation
+        self.seed = seed
+        # Shared, so that workers that live for several epochs see it change.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose windows are drawn now."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        self._epoch.fill_(value)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """The window of clip `index` in this epoch.
+
+        Raises:
+            IndexError: There is no such clip.
+            DatasetError: The clip cannot be read, or no window of it clearly shows one of the
+                classes.
+        """
+        clip = self.part[index]
+        rng = np.random.default_rng([self.seed, self.epoch, index % len(self)])
+        start_ns, end_ns, label = self._draw(clip, rng)
+        events = cut_window(clip, start_ns, end_ns).chunks[0]
+        events = Events(events.t_ns - start_ns, events.x, events.y, events.p)
+        augment = preset(self.augmentation)
+        events = augment(events, clip.width, clip.height, self.window_ns, rng)
+        # A window ends before its last moment, which is where reversed time puts its first one.
+        t_ns = np.minimum(events.t_ns, self.window_ns - 1)
+        events = Events(t_ns, events.x, events.y, events.p)
+        return self._tensor(Window(0, self.window_ns, (events,), len(events)), clip), label
+
+    def _draw(self, clip: Clip, rng: np.random.Generator) -> tuple[int, int, int]:
+        for _ in range(_TRIES):
+            start_ns, end_ns = draw_window(clip.duration_ns, rng, self.window_ns)
+            label = self._label(clip, start_ns, end_ns)
+            if label is not None:
+                return start_ns, end_ns, label
+        raise DatasetError(
+            f"clip {clip.name}: none of {_TRIES} windows of {self.window_ns * 1e-6:g} ms clearly "
+            f"shows one of {list(self.labels)}"
+        )
+
+
+class GridWindowDataset(_Windows):
+    """All windows of all clips at a fixed distance, for evaluation.
+
+    Item i is `(tensor, label)` as of `WindowDataset`. Windows of which it cannot be said what they
+    show are left out.
+
+    Args:
+        part: The clips.
+        window_ns: Length of a window.
+        hop_ns: From one window to the next.
+        bins: Number T of time bins.
+        size: Height and width of the tensor.
+        representation: One of `cs3d_ros.events.tensors.representations()`.
+
+    Attributes:
+        places: Index of the clip, beginning and label of each window.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        window_ns: int,
+        hop_ns: int,
+        bins: int = DEFAULT_BINS,
+        size: int = DEFAULT_SIZE,
+        representation: str = DEFAULT_REPRESENTATION,
+    ) -> None:
+        super().__init__(part, window_ns, bins, size, representation)
+        self.places: list[tuple[int, int, int]] = []
+        for index, info in enumerate(part.table()):
+            for start_ns, end_ns in grid_windows(info.duration_ns, window_ns, hop_ns):
+                label = self._label(info, start_ns, end_ns)
+                if label is not None:
+                    self.places.append((index, start_ns, label))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """A window.
+
+        Raises:
+            IndexError: There is no such window.
+            DatasetError: The clip cannot be read.
+        """
+        which, start_ns, label = self.places[index]
+        clip = self.part[which]
+        window = cut_window(clip, start_ns, start_ns + self.window_ns)
+        return self._tensor(window, clip), label

@@ -1,0 +1,139 @@
+import dataclasses
+from collections import Counter
+
+import pytest
+
+from cs3d_ros.datasets.build import ShardPlan, build
+from cs3d_ros.datasets.dataset import open_dataset
+from cs3d_ros.datasets.engines import choose_engine
+from cs3d_ros.datasets.errors import DatasetError
+from cs3d_ros.datasets.facekit7 import CONDITIONS, PARTS, Facekit7, make_context, make_plan
+from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.faces.errors import FaceError
+from cs3d_ros.recordings import read_labels
+from faces_data import facekit_path, photographs_path
+
+
+def choices(**changes):
+    return Facekit7(**{"facekit": facekit_path(), "photographs": photographs_path(), **changes})
+
+
+def specs(plan, part):
+    return [spec for shard in plan.shards if shard.part == part for spec in shard.specs]
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(choices())
+
+
+def small(plan, clips=3, stream_s=None):
+    """The same plan with the first clips of the train and the test part only."""
+    streams = [
+        dataclasses.replace(r, spec={**r.spec, "duration_s": stream_s}) for r in plan.recordings[:1]
+    ]
+    shards = [ShardPlan(part, 0, specs(plan, part)[:clips]) for part in ("train", "test")]
+    return dataclasses.replace(plan, shards=shards, recordings=streams if stream_s else [])
+
+
+def test_no_person_is_in_two_parts(plan):
+    people = {part: {spec["subject"] for spec in specs(plan, part)} for part in PARTS}
+    for part, own in people.items():
+        others = set.union(*(theirs for name, theirs in people.items() if name != part))
+        assert own
+        assert not own & others
+    streamed = {recording.spec["subject"] for recording in plan.recordings}
+    assert not streamed & people["train"]
+
+
+def test_each_part_has_photographed_and_random_people_half_of_the_time(plan):
+    for part in PARTS:
+        kinds = Counter(spec["subject"].split("-")[0] for spec in specs(plan, part))
+        assert abs(kinds["photo"] - kinds["random"]) <= 1
+
+
+def test_classes_and_light_are_balanced_in_each_part(plan):
+    for part in PARTS:
+        cells = Counter((spec["expression"], spec["light"]) for spec in specs(plan, part))
+        assert set(cells) == {(e, light) for e in EXPRESSIONS for light in CONDITIONS}
+        assert len(set(cells.values())) == 1
+
+
+def test_the_number_of_clips_is_about_the_one_asked_for(plan):
+    assert sum(len(specs(plan, part)) for part in PARTS) == pytest.approx(4200, abs=42)
+
+
+def test_another_seed_gives_other_people_to_the_parts():
+    first, second = (
+        {spec["subject"] for spec in specs(make_plan(choices(seed=seed)), "test")}
+        for seed in (0, 1)
+    )
+    assert first != second
+
+
+def test_other_photographs_make_another_data_set(plan):
+    without = make_plan(choices(photographs=None))
+    assert without.identity() != plan.identity()
+    assert {spec["subject"].split("-")[0] for spec in specs(without, "test")} == {"random"}
+
+
+def test_where_the_inputs_lie_does_not_matter(plan, tmp_path):
+    (tmp_path / "kit").symlink_to(facekit_path())
+    # The name is part of the checksum, the folder is not.
+    (tmp_path / "facekit.npz").symlink_to(facekit_path())
+    again = make_plan(choices(facekit=tmp_path / "facekit.npz"))
+    assert again.identity() == plan.identity()
+
+
+def test_clips_and_a_stream_are_the_same_from_one_process_and_from_two(plan, tmp_path):
+    little = small(plan, clips=2, stream_s=10.0)
+    for name, workers in (("one", 1), ("two", 2)):
+        build(little, tmp_path / name, choose_engine(workers), progress=False)
+    files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*"))
+    for file in files:
+        if (tmp_path / "one" / file).is_file() and file.name != "build.log.json":
+            one, two = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
+            assert one == two, file
+    dataset = open_dataset(tmp_path / "two")
+    dataset.verify()
+    for part in ("train", "test"):
+        for clip, spec in zip(dataset.part(part), specs(plan, part), strict=False):
+            assert (clip.expression, clip.subject) == (spec["expression"], spec["subject"])
+            assert clip.light == spec["light"]
+            assert (clip.course is None) == (clip.expression == "neutral")
+            assert len(clip.events) > 100
+            assert clip.provenance
+    [stream] = dataset.recordings.values()
+    assert {label.expression for label in read_labels(stream)} > {"neutral"}
+
+
+def test_insufficient_light_is_noisier_and_slower(plan):
+    context = make_context(plan.settings, plan.sources)
+    spec = {**specs(plan, "train")[0], "expression": "neutral"}
+    counts = {
+        light: len(plan.make_clip(context, {**spec, "light": light}).events) for light in CONDITIONS
+    }
+    # 5 Hz of noise on each of 112x112 pixels for 2 s are some 100,000 events.
+    assert counts["insufficient"] > 60_000 > counts["sufficient"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clip_s": 0.0}, "0.5 to 60"),
+        ({"seed": -1}, "seed"),
+        ({"clips": 41}, "at least 42"),
+        ({"stream_s": 5.0}, "10 to 3600"),
+        ({"stream_s": float("nan")}, "10 to 3600"),
+        ({"streams": 0}, "at least 1"),
+    ],
+)
+def test_impossible_choices_are_refused(changes, message):
+    with pytest.raises(DatasetError, match=message):
+        make_plan(choices(**changes))
+
+
+def test_a_damaged_facekit_is_refused_before_anything_is_built(tmp_path):
+    (tmp_path / "facekit.npz").write_bytes(facekit_path().read_bytes()[:100_000])
+    with pytest.raises(FaceError, match="facekit"):
+        make_plan(choices(facekit=tmp_path / "facekit.npz"))

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from cs3d_ros.datasets.build import build
+from cs3d_ros.datasets.dataset import open_dataset
+from cs3d_ros.datasets.errors import DatasetError
+from cs3d_ros.datasets.loading import GridWindowDataset, WindowDataset
+from cs3d_ros.datasets.windows import cut_window
+from cs3d_ros.events.roi import Roi
+from cs3d_ros.events.tensors import TensorError, bin_window
+from cs3d_ros.expressions import EXPRESSIONS
+from dataset_helpers import some_plan
+
+MS = 1_000_000
+SMALL = {"bins": 4, "size": 28}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built")
+    build(some_plan(folder), folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def train(folder):
+    return open_dataset(folder).part("train")
+
+
+def all_of(dataset):
+    tensors, labels = zip(*(dataset[i] for i in range(len(dataset))), strict=True)
+    return torch.stack(tensors), list(labels)
+
+
+class TestTraining:
+    def test_one_window_a_clip_as_the_network_takes_it(self, train):
+        dataset = WindowDataset(train, 300 * MS)
+        tensor, label = dataset[3]
+        assert tensor.shape == (3, 16, 112, 112)
+        assert tensor.dtype == torch.float32
+        assert tensor.any()
+        assert len(dataset) == 14
+        assert label in (3, 0)
+
+    def test_labels_are_what_the_windows_show(self, train):
+        """The clips show their expression from 100 to 900 of 1000 ms."""
+        dataset = WindowDataset(train, 50 * MS, **SMALL)
+        seen = {index: set() for index in range(14)}
+        for epoch in range(30):
+            dataset.epoch = epoch
+            for index in range(14):
+                seen[index].add(dataset[index][1])
+        assert all({i % 7} <= seen[i] <= {0, i % 7} for i in range(14))
+        assert sum(len(labels) == 2 for labels in seen.values()) > 8
+
+    def test_epochs_differ_and_come_again(self, train):
+        dataset = WindowDataset(train, 300 * MS, augmentation="eventdrop+mirror", **SMALL)
+        first, _ = all_of(dataset)
+        dataset.epoch = 1
+        second, _ = all_of(dataset)
+        dataset.epoch = 0
+        again, _ = all_of(dataset)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, second)
+
+    def test_seeds_differ(self, train):
+        first, second = (
+            all_of(WindowDataset(train, 300 * MS, seed=seed, **SMALL))[0] for seed in (0, 1)
+        )
+        assert not torch.equal(first, second)
+
+    @pytest.mark.parametrize("start", ["fork", "spawn"])
+    def test_workers_make_the_same_in_every_epoch(self, train, start):
+        dataset = WindowDataset(train, 300 * MS, augmentation="spiking-fer", **SMALL)
+        dataset[0]
+        loader = DataLoader(
+            dataset, batch_size=4, num_workers=2, multiprocessing_context=start,
+            persistent_workers=True,
+        )  # fmt: skip
+        for epoch in (0, 1):
+            dataset.epoch = epoch
+            batches = list(loader)
+            tensors, labels = all_of(dataset)
+            assert torch.equal(torch.cat([batch for batch, _ in batches]), tensors)
+            assert torch.cat([batch for _, batch in batches]).tolist() == labels
+
+    def test_no_event_of_a_reversed_window_is_lost(self, train, monkeypatch):
+        from cs3d_ros.datasets import augmentation, loading
+
+        monkeypatch.setattr(loading, "preset", lambda name: augmentation.reverse_time)
+        dataset = WindowDataset(train, 1000 * MS, 1, 112, "polarity_counts")
+        assert dataset[2][0].sum() == len(train[2].events)
+
+    def test_clips_shorter_than_the_window(self, train):
+        tensor, label = WindowDataset(train, 3000 * MS, **SMALL)[2]
+        assert tensor.any()
+        assert label == 2
+
+    def test_what_is_wrong_is_told_at_once(self, train):
+        with pytest.raises(TensorError, match="unknown representation"):
+            WindowDataset(train, 300 * MS, representation="x")
+        with pytest.raises(DatasetError, match="unknown augmentation"):
+            WindowDataset(train, 300 * MS, augmentation="x")
+
+    def test_windows_that_show_no_class_are_an_error(self, folder):
+        train = open_dataset(folder).part("train")
+        train.labels = EXPRESSIONS[1:]
+        with pytest.raises(DatasetError, match="clip train-0: none of 64 windows of 300 ms"):
+            WindowDataset(train, 300 * MS)[0]
+
+
+class TestEvaluation:
+    def test_all_clear_windows_in_order(self, train):
+        dataset = GridWindowDataset(train, 100 * MS, 150 * MS, **SMALL)
+        # Windows begin at 0, 150, …, 900 ms; the expression lasts from 100 to 900.
+        for index in range(14):
+            places = [(start // MS, label) for i, start, label in dataset.places if i == index]
+            label = index % 7
+            assert places == [(0, 0), *((s, label) for s in range(150, 900, 150)), (900, 0)]
+        tensor, label = dataset[1]
+        window = cut_window(train[0], 150 * MS, 250 * MS)
+        expected = bin_window(window, Roi(0, 0, 112, 112), 4, 28)
+        np.testing.assert_array_equal(tensor.numpy(), expected)
+        assert label == 0
+
+    def test_with_workers(self, train):
+        dataset = GridWindowDataset(train, 500 * MS, 250 * MS, **SMALL)
+        tensors, labels = all_of(dataset)
+        batches = list(DataLoader(dataset, batch_size=5, num_workers=2))
+        assert torch.equal(torch.cat([batch for batch, _ in batches]), tensors)
+        assert torch.cat([batch for _, batch in batches]).tolist() == labels
