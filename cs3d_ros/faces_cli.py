@@ -213,7 +213,6 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _sheet(arguments: argparse.Namespace) -> int:
     import cv2
-    import numpy as np
 
     from cs3d_ros.faces.sheet import contact_sheet
     from cs3d_ros.recordings.output import replaced

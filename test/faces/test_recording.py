@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_labels_cover_the_take_without_gaps(cast, tmp_path):
     labels = read_labels(tmp_path / "bag")
     assert labels[0].start_ns == BEGIN_NS
     assert labels[-1].end_ns == BEGIN_NS + 12_000_000_000
-    assert all(a.end_ns == b.start_ns for a, b in zip(labels, labels[1:], strict=False))
+    assert all(a.end_ns == b.start_ns for a, b in itertools.pairwise(labels))
 
 
 def test_a_neutral_take_is_labelled_neutral_throughout(cast, tmp_path):
