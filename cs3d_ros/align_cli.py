@@ -52,10 +52,10 @@ def add_align(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     align.add_argument(
         "--smoothing",
         type=_number,
-        default=0.12,
+        default=0.06,
         metavar="S",
         help="seconds over which the cut is smoothed; 0 aligns each frame on its own, inf cuts the "
-        "same place out of all (default: 0.12)",
+        "same place out of all (default: 0.06)",
     )
     align.add_argument(
         "--max-gap",
@@ -100,6 +100,7 @@ def _align(arguments: argparse.Namespace) -> int:
     from cs3d_ros.faces.align_preview import preview_bytes
     from cs3d_ros.faces.aligned_video import align
     from cs3d_ros.faces.alignment import AlignSettings
+    from cs3d_ros.faces.errors import FaceError
     from cs3d_ros.faces.face_file import check_face_file, write_faces
     from cs3d_ros.faces.landmarks import open_finder
     from cs3d_ros.recordings.output import replaced
@@ -132,7 +133,10 @@ def _align(arguments: argparse.Namespace) -> int:
         finder.close()
     with replaced(target, arguments.overwrite) as new:
         pictures = (picture for _, picture in faces)
-        write_faces(new, faces.alignment.time_s, pictures, faces.frames_per_s)
+        try:
+            write_faces(new, faces.alignment.time_s, pictures, faces.frames_per_s)
+        except FaceError as error:
+            raise FaceError(str(error).replace(str(new), str(target))) from error
     if preview is not None:
         with replaced(preview, arguments.overwrite) as new:
             try:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cs3d_ros.datasets.manifest import Manifest, PartEntry
     from cs3d_ros.datasets.plan import Plan
 
@@ -24,7 +26,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "dataset",
         help="make data sets of labelled event clips, look into them, check them",
         description="Data sets of labelled event clips to train and to evaluate on. No ROS needed; "
-        'needs pyarrow and tqdm: pip install "cs3d_ros[train]"',
+        'needs pyarrow and tqdm: pip install "cs3d_ros[datasets]"',
     )
     of_dataset = dataset.add_subparsers(required=True, metavar="COMMAND")
     _add_make(of_dataset)
@@ -96,7 +98,7 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             help="from the folder that its owners hand out under a licence",
             description="Turn a licensed set into event clips: aligned faces, seen by an event "
             "camera. docs/datasets.md tells the layout of the folder, and which of its labels are "
-            'taken. Needs landmarks: pip install "cs3d_ros[faces]"',
+            "taken. Needs MediaPipe, docs/faces.md tells how to install it.",
         )
         licensed.add_argument("source", metavar="SOURCE", type=_path, help="the set's folder")
         _add_output(licensed)
@@ -106,6 +108,11 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             default="sufficient",
             choices=("sufficient", "insufficient", "clean"),
             help="the event camera's preset (default: %(default)s)",
+        )
+        licensed.add_argument(
+            "--every-label",
+            action="store_true",
+            help="take clips with labels beside the seven expressions as well, as the paper does",
         )
         licensed.set_defaults(run=_make_licensed, name=name)
 
@@ -150,16 +157,24 @@ def _make_facekit7(arguments: argparse.Namespace) -> int:
 
 
 def _make_licensed(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.licensed import list_sources
     from cs3d_ros.datasets.licensed_set import make_plan
 
-    plan, not_understood = make_plan(
-        arguments.name, arguments.source.absolute(), seed=arguments.seed, light=arguments.light
-    )
-    for path, reason in not_understood[:_SHOWN]:
-        print(f"cs3d: left out {path}: {reason}", file=sys.stderr)
-    if len(not_understood) > _SHOWN:
-        print(f"cs3d: left out {len(not_understood) - _SHOWN} more files", file=sys.stderr)
+    folder = arguments.source.absolute()
+    sources = list_sources(arguments.name, folder, every_label=arguments.every_label)
+    for reason, count in sources.left_out.items():
+        print(f"cs3d: left out {count} clips: {reason}", file=sys.stderr)
+    _tell("cannot use", [f"{path}: {reason}" for path, reason in sources.skipped])
+    plan = make_plan(arguments.name, folder, sources, seed=arguments.seed, light=arguments.light)
     return _build(plan, arguments)
+
+
+def _tell(what: str, items: Sequence[str]) -> None:
+    """Say on stderr what happened to the first items, and to how many more."""
+    for item in items[:_SHOWN]:
+        print(f"cs3d: {what} {item}", file=sys.stderr)
+    if len(items) > _SHOWN:
+        print(f"cs3d: {what} {len(items) - _SHOWN} more", file=sys.stderr)
 
 
 def _build(plan: Plan, arguments: argparse.Namespace) -> int:
@@ -169,10 +184,7 @@ def _build(plan: Plan, arguments: argparse.Namespace) -> int:
     manifest = build(plan, arguments.out, choose_engine(arguments.workers, arguments.cluster))
     print(arguments.out)
     print(_as_text(manifest))
-    for skip in manifest.skipped[:_SHOWN]:
-        print(f"cs3d: skipped a clip of {skip.part}: {skip.reason}", file=sys.stderr)
-    if len(manifest.skipped) > _SHOWN:
-        print(f"cs3d: skipped {len(manifest.skipped) - _SHOWN} more", file=sys.stderr)
+    _tell("skipped", [f"a clip of {skip.part}: {skip.reason}" for skip in manifest.skipped])
     return 0
 
 

@@ -273,4 +273,5 @@ def _cell(
         return Cell(picture)
     events = simulate_frames(take.frames(), PRESETS[arguments.light], row)
     at_ns = middle_of_onset(course, round(times[-1] * 1e9))
-    return Cell(picture, event_picture(events, *reversed(picture.shape), at_ns))
+    height, width = picture.shape
+    return Cell(picture, event_picture(events, width, height, at_ns))

@@ -50,10 +50,10 @@ def landmarks68(name="001"):
 
 
 def drawn_face(side=200, seed=0):
-    """Smooth spots that have contours in all directions, (side, side) uint8."""
+    """Spots with clear contours in all directions, (side, side) uint8."""
     spots = np.random.default_rng(seed).normal(size=(side, side)).astype(np.float32)
     spots = cv2.GaussianBlur(spots, (0, 0), side / 25)
-    return cv2.normalize(spots, None, 40, 220, cv2.NORM_MINMAX).astype(np.uint8)
+    return (130 + 90 * np.tanh(3 * spots / spots.std())).astype(np.uint8)
 
 
 def moved(picture, width, height, x, y, scale=1.0, roll=0.0):
@@ -87,3 +87,29 @@ def video_file(path, frames, rate=25.0, codec="MJPG"):
         writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
     writer.release()
     return path
+
+
+def smiling(picture, amount, name="001"):
+    """The face with its mouth's corners drawn outwards and up by up to `amount` pixels."""
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(float)
+    points = landmarks68(name)
+    for corner, side in ((points[48], -1), (points[54], 1)):
+        near = np.exp(-((columns - corner[0]) ** 2 + (rows - corner[1]) ** 2) / (2 * 25.0**2))
+        columns = columns - side * amount * near
+        rows = rows + 0.7 * amount * near
+    return cv2.remap(picture, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
+
+
+def expression_frames(n=12, side=160, name="001"):
+    """A face that begins to smile after a third of the frames, (side, side) uint8."""
+    face = photograph(name)
+    amounts = np.clip((np.arange(n) - n / 3) / (n / 3), 0, 1) * 20
+    return [
+        cv2.resize(smiling(face, a, name), (side, side), interpolation=cv2.INTER_AREA)
+        for a in amounts
+    ]
+
+
+def face_in(side=160):
+    """Where the face of `expression_frames` is."""
+    return Face(0.5 * side, 0.53 * side, 0.6 * side, 0.0)

@@ -40,12 +40,12 @@ def damaged(tmp_path):
     return str(path)
 
 
-def test_the_help_shows_the_three_commands(capsys):
+def test_the_help_shows_the_four_commands(capsys):
     with pytest.raises(SystemExit) as end:
         main(["events", "--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("summary", "convert", "plot"))
+    assert all(command in out for command in ("summary", "convert", "plot", "simulate"))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ hash -r
 
 stamp() { cat "$@" | cksum | cut -d' ' -f1; }
 inputs=(requirements/base.txt requirements/constraints.txt)
-[ "$CS3D_ENV" = ros ] || inputs+=(requirements/extras.txt requirements/ros-wheels.txt)
+[ "$CS3D_ENV" = ros ] || inputs+=(requirements/extras.txt requirements/no-deps.txt requirements/ros-wheels.txt)
 # Everything that .venv and the built messages depend on; paths are written into both.
 wanted="$CS3D_ENV ${ROS_DISTRO:-} $PWD $("$python" -c 'import sys; print(sys.version, sys.base_prefix)' | tr '\n' ' ') $(stamp "${inputs[@]}" tools/mend_cmake.py)"
 
@@ -61,6 +61,8 @@ if [ "$(cat .venv/cs3d-stamp 2>/dev/null)" != "$wanted" ]; then
     .venv/bin/python -m pip install -q --disable-pip-version-check \
       -c requirements/constraints.txt -r requirements/base.txt -r requirements/extras.txt \
       -r requirements/ros-wheels.txt
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps \
+      -r requirements/no-deps.txt
     .venv/bin/python tools/mend_cmake.py
   fi
   printf '%s' "$wanted" > .venv/cs3d-stamp

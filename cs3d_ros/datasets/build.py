@@ -91,7 +91,7 @@ def build(
 def _make_the_rest(
     plan: Plan, folder: BuildFolder, engine: Engine, tally: _Tally, progress: bool
 ) -> None:
-    tqdm = load_extra("tqdm", "datasets").tqdm
+    tqdm = load_extra("tqdm", "train").tqdm
     tasks = [task for task in tasks_of(plan) if _key(task.what) not in tally.done]
     total = sum(len(shard.specs) for shard in plan.shards) + len(plan.recordings)
     with (
@@ -105,8 +105,8 @@ def _make_the_rest(
         _closing(engine.map_unordered(make, tasks)) as results,
     ):
         for made in results:
-            tally.add(made.record)
             folder.keep(made)
+            tally.add(made.record)
             bar.update(tally.count - bar.n)
 
 
@@ -132,8 +132,8 @@ def _noted(folder: BuildFolder, engine: Engine, tally: _Tally) -> Iterator[None]
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - begin, 3),
             "engine": repr(engine),
-            "clips_before": before,
-            "clips_after": tally.count,
+            "done_before": before,
+            "done_after": tally.count,
         }
         # On a full disk, the error that ended the run is the one to be told.
         with suppress(DatasetError):

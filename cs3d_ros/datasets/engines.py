@@ -22,6 +22,7 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 _CONNECT_S = 10.0
 _POLL_S = 2.0
+_FETCH_S = 300.0
 
 
 class Engine(Protocol):
@@ -149,7 +150,7 @@ class Cluster:
                 done = self._wait(distributed, client, waiting)
                 waiting -= done
                 for future in done:
-                    yield self._result(future)
+                    yield self._result(distributed, future)
                     submit(1)
         finally:
             # A task that runs cannot be interrupted; what it makes is not asked for any more.
@@ -160,14 +161,14 @@ class Cluster:
     def _connect(self, distributed: Any) -> Any:
         try:
             client = distributed.Client(self.address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, distributed.TimeoutError) as error:
             raise DatasetError(
                 f"{self.address}: no Dask scheduler answers ({error}); start `dask scheduler` and, "
                 "for each machine, `dask worker ADDRESS --nthreads 1 --nworkers N`"
             ) from None
         try:
             client.wait_for_workers(1, timeout=_CONNECT_S)
-        except TimeoutError:
+        except distributed.TimeoutError:
             client.close()
             raise DatasetError(
                 f"{self.address}: the scheduler has no workers; start them with "
@@ -183,23 +184,19 @@ class Cluster:
             try:
                 with client.as_current():
                     done = distributed.wait(waiting, _POLL_S, "FIRST_COMPLETED")
-            except TimeoutError:
+            except distributed.TimeoutError:
                 continue
-            except futures.CancelledError as error:
+            except distributed.CancelledError as error:
                 raise self._lost(error) from None
             return set(done.done)
 
-    def _result(self, future: Any) -> Any:
+    def _result(self, distributed: Any, future: Any) -> Any:
         try:
-            return future.result(timeout=60)
-        except futures.CancelledError as error:
-            raise self._lost(error) from None
-        except (OSError, TimeoutError) as error:
-            raise self._lost(f"{type(error).__name__}: {error}") from error
-        except Exception as error:
-            if type(error).__name__ == "KilledWorker":
-                raise self._lost("workers ended unexpectedly, perhaps for lack of memory") from None
-            raise
+            return future.result(timeout=_FETCH_S)
+        except distributed.KilledWorker:
+            raise self._lost("workers ended unexpectedly, perhaps for lack of memory") from None
+        except (OSError, distributed.TimeoutError, distributed.CancelledError) as error:
+            raise self._lost(f"a result was lost ({type(error).__name__}: {error})") from None
 
     def _lost(self, reason: object) -> DatasetError:
         return DatasetError(f"{self.address}: {reason}; {GO_ON}")

@@ -32,5 +32,5 @@ def load_pyarrow() -> Any:
     Raises:
         DatasetError: It is not installed.
     """
-    load_extra("pyarrow.ipc", "datasets")
-    return load_extra("pyarrow", "datasets")
+    load_extra("pyarrow.ipc", "train")
+    return load_extra("pyarrow", "train")

@@ -194,9 +194,9 @@ def one_thread() -> Iterator[None]:
     Their results depend on the number of threads in the last bits, and workers are one a core
     already.
     """
-    threadpoolctl = load_extra("threadpoolctl", "datasets")
+    threadpoolctl = load_extra("threadpoolctl", "train")
     try:
-        cv2 = load_extra("cv2", "datasets")
+        cv2 = load_extra("cv2", "train")
     except DatasetError:
         cv2 = None
     before = cv2.getNumThreads() if cv2 is not None else 0

@@ -163,7 +163,7 @@ def shards_of(
     """Spread the clips of a part over files.
 
     A worker holds the file that it makes in memory, some 6 bytes an event; so does the main
-    process, compressed to some 1.3 bytes an event, for every worker.
+    process, compressed to some 1.2 bytes an event, for every worker.
     """
     starts = range(0, len(specs), clips_per_shard)
     return [

@@ -22,26 +22,18 @@ RESOLUTION_NS = 1000
 """Times of events are kept in whole µs; what is finer is cut off."""
 
 _SCHEMA_METADATA = {"format": "cs3d_ros clips", "version": "1"}
-_CODEC, _LEVEL = "zstd", 1
+_CODEC, _LEVEL = "zstd", 3
 _MAX_EVENTS = 2**31 - 1
 _MAX_STEP_US = 2**32 - 1
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_INFO_COLUMNS = (
-    "name",
-    "expression",
-    "subject",
-    "light",
-    "width",
-    "height",
-    "duration_ns",
-    "onset_ns",
-    "apex_ns",
-    "release_ns",
-    "offset_ns",
-    "event_count",
-    "provenance",
-)
+# One column of text for all that is small: each column of a compressed batch costs time to read.
+_INFO = "info"
 _EVENT_COLUMNS = ("dt_us", "x", "y", "p")
+# What damaged content makes of a clip.
+_BAD_CONTENT = (ValueError, TypeError, KeyError, OverflowError, RecursionError, Cs3dError)
+_TEXTS = ("name", "expression", "subject", "light")
+_NUMBERS = ("width", "height", "duration_ns", "event_count")
+_MOMENTS = ("onset_ns", "apex_ns", "release_ns", "offset_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +107,7 @@ class ShardWriter:
                 light=clip.light,
                 width=clip.width,
                 height=clip.height,
-                duration_ns=int(clip.duration_ns),
+                duration_ns=clip.duration_ns,
                 course=clip.course,
                 event_count=len(events),
                 provenance=provenance,
@@ -133,26 +125,7 @@ class ShardWriter:
         )
         with pa.ipc.new_file(sink, schema, options=options) as writer:
             for info, (steps_us, x, y, bits) in zip(self.clips, self._packed, strict=True):
-                course = info.course
-                values: list[Any] = [
-                    info.name,
-                    info.expression,
-                    info.subject,
-                    info.light,
-                    info.width,
-                    info.height,
-                    info.duration_ns,
-                    course and course.onset_ns,
-                    course and course.apex_ns,
-                    course and course.release_ns,
-                    course and course.offset_ns,
-                    info.event_count,
-                    _as_json(info.provenance),
-                ]
-                columns = [
-                    pa.array([value], schema.field(name).type)
-                    for name, value in zip(_INFO_COLUMNS, values, strict=True)
-                ]
+                columns = [pa.array([_info_as_json(info)], pa.string())]
                 n = info.event_count
                 polarity = pa.Array.from_buffers(pa.bool_(), n, [None, pa.py_buffer(bits)])
                 offsets = pa.array([0, n], pa.int32())
@@ -218,7 +191,7 @@ class ShardReader:
                 course=info.course,
                 provenance=info.provenance,
             )
-        except (ValueError, TypeError, KeyError, OverflowError, Cs3dError) as error:
+        except _BAD_CONTENT as error:
             raise self._damaged(error) from error
 
     def infos(self) -> Iterator[ClipInfo]:
@@ -227,12 +200,12 @@ class ShardReader:
         Raises:
             DatasetError: The file is damaged.
         """
-        reader = self._open(list(range(len(_INFO_COLUMNS))))
+        reader = self._open([0])
         for index in range(reader.num_record_batches):
             batch = self._batch(reader, index)
             try:
                 yield _info(batch)
-            except (ValueError, TypeError, KeyError, OverflowError, Cs3dError) as error:
+            except _BAD_CONTENT as error:
                 raise self._damaged(error) from error
 
     @cached_property
@@ -273,29 +246,35 @@ class ShardReader:
         )
 
 
+def _info_as_json(info: ClipInfo) -> str:
+    # NumPy's numbers would not go into JSON.
+    values: dict[str, Any] = {name: str(getattr(info, name)) for name in _TEXTS}
+    values |= {name: int(getattr(info, name)) for name in _NUMBERS}
+    if info.course is not None:
+        moments = {name: getattr(info.course, name) for name in _MOMENTS}
+        values |= {name: None if t is None else int(t) for name, t in moments.items()}
+    return _as_json(values | {"provenance": info.provenance})
+
+
 def _info(batch: Any) -> ClipInfo:
-    values = {name: batch.column(name)[0].as_py() for name in _INFO_COLUMNS}
-    times = [values.pop(f"{moment}_ns") for moment in ("onset", "apex", "release", "offset")]
-    provenance = json.loads(values.pop("provenance"))
-    if not isinstance(provenance, dict) or any(v is None for v in values.values()):
-        raise ValueError("a value is missing")
-    course = None if times[0] is None else Course(*times)
-    return ClipInfo(**values, course=course, provenance=provenance)
+    values = json.loads(batch.column(_INFO)[0].as_py())
+    for names, kind in ((_TEXTS, str), (_NUMBERS, int), (("provenance",), dict)):
+        for name in names:
+            if not isinstance(values[name], kind):
+                raise TypeError(f"{name} is {values[name]!r:.50}")
+    moments = [values.pop(name, None) for name in _MOMENTS]
+    if any(not isinstance(moment, int | None) for moment in moments):
+        raise TypeError(f"times {moments!r:.100}")
+    return ClipInfo(**values, course=None if moments[0] is None else Course(*moments))
 
 
 def _schema(pa: Any, is_wide: bool) -> Any:
     side = pa.uint16() if is_wide else pa.uint8()
-    types = {
-        **dict.fromkeys(("name", "expression", "subject", "light", "provenance"), pa.string()),
-        **dict.fromkeys(("width", "height"), pa.uint16()),
-        "dt_us": pa.list_(pa.uint32()),
-        "x": pa.list_(side),
-        "y": pa.list_(side),
-        "p": pa.list_(pa.bool_()),
-    }
-    columns = (*_INFO_COLUMNS, *_EVENT_COLUMNS)
+    types = (pa.uint32(), side, side, pa.bool_())
+    events = zip(_EVENT_COLUMNS, types, strict=True)
     return pa.schema(
-        [(name, types.get(name, pa.int64())) for name in columns], metadata=_SCHEMA_METADATA
+        [(_INFO, pa.string()), *((name, pa.list_(kind)) for name, kind in events)],
+        metadata=_SCHEMA_METADATA,
     )
 
 

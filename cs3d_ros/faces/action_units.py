@@ -59,7 +59,7 @@ ACTION_UNITS: Mapping[int, ActionUnit] = _units(
     (16, "lower lip depressor", "depressor labii inferioris", {"mouthLowerDown": 1.0}),
     (17, "chin raiser", "mentalis", {"mouthShrugLower": 0.9, "mouthShrugUpper": 0.25}),
     (18, "lip pucker", "incisivi labii", {"mouthPucker": 0.9}),
-    (20, "lip stretcher", "risorius", {"mouthStretch": 1.0, "mouthFrown": 0.3}),
+    (20, "lip stretcher", "risorius", {"mouthStretch": 1.0, "mouthFrown": 0.4}),
     (22, "lip funneler", "orbicularis oris", {"mouthFunnel": 0.9}),
     (23, "lip tightener", "orbicularis oris", {"mouthPress": 0.6, "mouthRollUpper": 0.2}),
     (24, "lip pressor", "orbicularis oris", {"mouthPress": 1.0, "mouthRollLower": 0.2}),

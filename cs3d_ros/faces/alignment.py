@@ -39,7 +39,7 @@ class AlignSettings:
 
     size: int = 112
     face_share: float = 0.7
-    smoothing_s: float = 0.12
+    smoothing_s: float = 0.06
     max_gap_s: float = 0.5
 
     def __post_init__(self) -> None:

@@ -17,8 +17,8 @@ from cs3d_ros.faces.photographs import load_photographs
 if TYPE_CHECKING:
     from cs3d_ros.faces.person import Person
 
-_KEPT = 32
-"""People kept at a time: one takes some 4 MB."""
+_KEPT = 256
+"""People kept at a time: one takes some 0.6 MB, and 0.2 s to make."""
 
 _STREAM = 0xFACE
 """Sets the random numbers of people apart from those of clips with the same seed."""

@@ -8,12 +8,17 @@ import numpy as np
 MARGIN_PX = 110
 """How much of what the borders cut off is made up above and on both sides of a photograph."""
 
+_THIN = 0.4
+"""Hair that differs from the background by less than this share of the typical is too thin."""
+
 _NEAR_PX = 5
 _LEVELS = 13.0
 """Gray values by which somebody is darker than the background, at least."""
 
 
-def cut_out(gray: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cut_out(
+    gray: np.ndarray, landmarks: np.ndarray, head: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How far each pixel belongs to the person, and the photograph without its background.
 
     Both have the shape of `gray` and are float32; the first 0…1. In the second the person's gray
@@ -25,18 +30,24 @@ def cut_out(gray: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.nda
     Args:
         gray: The photograph before a plain bright background, shape (side, side), uint8.
         landmarks: The 68 iBUG landmarks, shape (68, 2).
+        head: Where head and neck are about, hair left out, shape of `gray`, bool.
     """
     darker = cv2.GaussianBlur(_background(gray) - gray, (0, 0), 1.0)
     inside = _surely_inside(gray.shape, landmarks)
-    person = (darker > _LEVELS).astype(np.uint8) | inside
+    around = cv2.dilate(head.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
+    least = np.full(gray.shape, _LEVELS)
+    hair = darker[around & (darker > _LEVELS)]
+    if hair.size:
+        # Where hair gets thin the background shows through: bright edges before another one.
+        least[around] = max(_LEVELS, _THIN * float(np.median(hair)))
+    person = (darker > least).astype(np.uint8) | inside
     person = cv2.morphologyEx(person, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     person = cv2.morphologyEx(person, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) | inside
-    labels = cv2.connectedComponents(person)[1]
     x, y = landmarks[30].astype(int)
-    person = _without_holes((labels == labels[y, x]).astype(np.uint8))
+    person = _without_holes(_around(person, x, y))
     # The unsharp edge has something of the background in it: leave it out.
-    person = cv2.erode(person, np.ones((3, 3), np.uint8))
-    own = cv2.erode(person, np.ones((5, 5), np.uint8)) & (inside | (darker > 1.5 * _LEVELS))
+    person = _around(cv2.erode(person, np.ones((3, 3), np.uint8)) | inside, x, y)
+    own = cv2.erode(person, np.ones((5, 5), np.uint8)) & (inside | (darker > 1.5 * least))
     return cv2.GaussianBlur(person.astype(np.float32), (0, 0), 1.0), _continued(gray, own)
 
 
@@ -55,9 +66,15 @@ def _continued(gray: np.ndarray, own: np.ndarray) -> np.ndarray:
     return picture
 
 
+def _around(person: np.ndarray, x: int, y: int) -> np.ndarray:
+    """What hangs together with the pixel x, y."""
+    labels = cv2.connectedComponents(person)[1]
+    return (labels == labels[y, x]).astype(np.uint8)
+
+
 def _without_holes(person: np.ndarray) -> np.ndarray:
     """Fill small holes; large ones are background seen between hair."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - person)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - person)
     small = stats[:, cv2.CC_STAT_AREA] < 0.0008 * person.size
     small[0] = False
     return person | small[labels].astype(np.uint8)
@@ -143,7 +160,7 @@ def _streaks(light: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     border = light.mean(axis=1)
     own = border[mask.mean(axis=1) > 0.5]
-    tone = np.percentile(own, 30) if own.size else np.float32(0.1)
+    tone = np.percentile(own, 12) if own.size else np.float32(0.1)
     streaks = border / (cv2.GaussianBlur(border[None], (0, 0), 8)[0] + 1e-3)
     share = np.minimum(np.arange(MARGIN_PX, dtype=np.float32)[:, None] / 28, 1)
     return (1 - share) * border + share * np.float32(tone) * streaks

@@ -22,15 +22,19 @@ CAMERA_CM = 150.0
 """Assumed distance of the camera from the origin of the face; a portrait's is 1 to 2 m."""
 
 _CURVES = (
-    (range(0, 17), range(0, 17), 0.7),
-    (range(17, 22), range(17, 22), 1.0),
-    (range(22, 27), range(22, 27), 1.0),
-    (range(27, 31), range(27, 31), 1.0),
-    ((60, 61, 62, 63, 64), (61, 63), 1.0),
-    ((64, 65, 66, 67, 60), (65, 67), 1.0),
+    (range(0, 17), range(0, 17)),
+    (range(17, 22), range(17, 22)),
+    (range(22, 27), range(22, 27)),
+    (range(27, 31), range(27, 31)),
+    ((60, 61, 62, 63, 64), (61, 63)),
+    ((64, 65, 66, 67, 60), (65, 67)),
 )
-"""Landmarks along a contour, those of them whose place along it is arbitrary, and the trust in
-them: jaw, brows, bridge of the nose, inner lips."""
+"""Landmarks along a contour, and those of them whose place along it is arbitrary: jaw, brows,
+bridge of the nose, inner lips."""
+
+_JAW = slice(0, 17)
+_JAW_TRUST = 0.7
+"""The jaw's contour is not one line of vertices: where it is seen depends on the pose."""
 
 _NOISE_PX = 2.0
 _ROUNDS = 12
@@ -173,7 +177,9 @@ class _Fitting:
 
     def _measured(self, seen: np.ndarray) -> np.ndarray:
         """The part of each residual that counts, by its noise, shape (68, 2, 2)."""
-        return _across(seen, 0.15) / _NOISE_PX
+        measured = _across(seen, 0.15) / _NOISE_PX
+        measured[_JAW] *= _JAW_TRUST
+        return measured
 
     def _jacobian(
         self, turned: np.ndarray, rotation: np.ndarray, scale: float, centre: np.ndarray
@@ -202,7 +208,7 @@ class _Fitting:
         shape = self._mean + np.tensordot(weights, self._modes, 1)
         seen = _seen(shape @ rotation.T, scale, centre)[:, :2]
         offsets = self._given - seen
-        offsets = np.einsum("lij,lj->li", _across(seen, 0.0, trust=False), offsets)
+        offsets = np.einsum("lij,lj->li", _across(seen, 0.0), offsets)
         residual = float(np.linalg.norm(offsets, axis=1).mean())
         identity = weights[: self._identities]
         angle = float(np.linalg.norm(cv2.Rodrigues(rotation)[0]))
@@ -238,20 +244,17 @@ def _seen(turned: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
     return np.column_stack([x, y, turned[:, 2]])
 
 
-def _across(seen: np.ndarray, along: float, trust: bool = True) -> np.ndarray:
+def _across(seen: np.ndarray, along: float) -> np.ndarray:
     """Matrices that keep the share `along` of what lies along a landmark's contour, (68, 2, 2).
 
     Where on a jaw or a brow an annotator puts a point is arbitrary: only the distance across the
     contour means something there.
     """
     kept = np.tile(np.eye(2), (68, 1, 1))
-    for curve, arbitrary, trusted in _CURVES:
+    for curve, arbitrary in _CURVES:
         direction = np.gradient(seen[list(curve)], axis=0)
         direction /= np.linalg.norm(direction, axis=1, keepdims=True) + 1e-9
-        for i, landmark in enumerate(curve):
+        for landmark, d in zip(curve, direction, strict=True):
             if landmark in arbitrary:
-                d = direction[i]
                 kept[landmark] -= (1 - along) * np.outer(d, d)
-                if trust:
-                    kept[landmark] *= trusted
     return kept

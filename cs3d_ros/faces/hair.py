@@ -25,7 +25,7 @@ _BACK_PER_CM = 0.35
 """How much the shell bends back with each cm that it goes out."""
 
 
-def photographed_hair(skin: PhotographedSkin, fit: Fit) -> tuple[Mesh, Mesh]:
+def photographed_hair(skin: PhotographedSkin, fit: Fit) -> list[Mesh]:
     """What a photograph shows beside and above the morphable head, mostly hair.
 
     Args:
@@ -33,7 +33,8 @@ def photographed_hair(skin: PhotographedSkin, fit: Fit) -> tuple[Mesh, Mesh]:
         fit: The fitted face.
 
     Returns:
-        What turns with the head, and what is below the chin and stays with the shoulders.
+        What turns with the head, and what is below the chin and stays with the shoulders; either
+        only where there is any.
     """
     head = np.isfinite(skin.heights)
     out = cv2.distanceTransform((~head).astype(np.uint8), cv2.DIST_L2, 5) / fit.scale
@@ -54,10 +55,8 @@ def photographed_hair(skin: PhotographedSkin, fit: Fit) -> tuple[Mesh, Mesh]:
     albedo = skin.unshaded(light, normals * np.where(normals[:, 2:] < 0, -1, 1))
     high = (points[triangles, 1] > _SHOULDERS_CM).any(axis=1)
     low = (points[triangles, 1] < _SHOULDERS_CM + 0.5).any(axis=1)
-    return (
-        _part(points, triangles[high], albedo, follows_head=True),
-        _part(points, triangles[low], albedo, follows_head=False),
-    )
+    parts = ((triangles[high], True), (triangles[low], False))
+    return [_part(points, some, albedo, follows) for some, follows in parts if len(some)]
 
 
 def _part(

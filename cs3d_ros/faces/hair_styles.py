@@ -11,12 +11,17 @@ from cs3d_ros.faces.person import Mesh
 from cs3d_ros.faces.surface import clipped, grid_triangles, vertex_normals
 
 STYLES = ("bald", "shaved", "short", "full", "fringe", "long", "long fringe")
+_THICK_CM = {"short": (0.3, 1.0), "full": (1.0, 2.4)}
 _ODDS = (0.08, 0.12, 0.26, 0.16, 0.12, 0.16, 0.10)
 
 # Where hair begins on the mean head: heights in cm by how far forward the skin is.
 _FORWARD_CM = (-9.0, -5.0, -3.6, -2.6, -2.0, 1.6, 2.4, 3.4, 4.4, 6.0, 8.0, 11.0)
 _LINE_CM = (-6.0, -5.5, -4.0, -0.5, 5.2, 5.3, 3.0, 4.5, 7.2, 9.0, 9.8, 10.0)
 _EAR_CM = 8.0
+"""Ears are farther from the middle than this."""
+
+_CURTAIN_CM = 8.5
+"""Height at which long hair begins to hang, beneath the hair of the crown."""
 
 
 def dress_hair(
@@ -42,16 +47,14 @@ def dress_hair(
     points = kit.vertices[outer].astype(np.float64)
     behind = _behind_line(points, rng)
     strands = _strands(points, rng)
-    roots = step(-0.35, 0.45, behind) * (0.85 if style == "shaved" else 1.0)
-    tone = tones.hair * (1.0 if style != "shaved" else 0.6) + (
-        0.35 * tones.skin if style == "shaved" else 0
-    )
-    tone = min(tone, tones.hair + 0.35 * tones.skin)
+    shaved = style == "shaved"
+    # Skin is seen through stubble.
+    tone = 0.6 * tones.hair + 0.35 * tones.skin if shaved else tones.hair
+    roots = step(-0.35, 0.45, behind) * (0.85 if shaved else 1.0)
     albedo[outer] = albedo[outer] * (1 - roots) + tone * (1 + 0.15 * strands) * roots
-    if style == "shaved":
+    if shaved:
         return []
-    thickness = {"short": (0.3, 1.0), "full": (1.0, 2.4)}.get(style, (0.5, 1.5))
-    thick = rng.uniform(*thickness)
+    thick = rng.uniform(*_THICK_CM.get(style, (0.5, 1.5)))
     meshes = [_cap(kit, vertices, behind, thick, style, tones, rng)]
     if style.startswith("long"):
         meshes.append(_curtain(vertices, thick, tones, rng))
@@ -122,29 +125,29 @@ def _cap(
     )
 
 
-def _curtain(
-    vertices: np.ndarray, thick: float, tones: Tones, rng: np.random.Generator
-) -> Mesh:
+def _curtain(vertices: np.ndarray, thick: float, tones: Tones, rng: np.random.Generator) -> Mesh:
     """Hair that hangs from the sides and the back of the head."""
-    front = np.radians(rng.uniform(80, 105))
-    length = rng.uniform(7.0, 20.0)
-    angle = np.linspace(front, 2 * np.pi - front, 90)[None]
-    down = np.linspace(0, 1, 30)[:, None]
-    size = np.abs(vertices[:9409, 0]).max() / 9.2
+    rows, columns = 30, 90
+    over_ears, length = rng.random() < 0.5, rng.uniform(9.0, 22.0)
+    front = np.radians(rng.uniform(58, 78) if over_ears else rng.uniform(80, 105))
+    around, down = np.meshgrid(
+        np.linspace(front, 2 * np.pi - front, columns), np.linspace(0, 1, rows)
+    )
+    around, down = around.ravel(), down.ravel()
+    # It begins beneath the hair of the crown.
+    beneath = float(np.abs(vertices[FaceKit.face, 0]).max()) - 1.9 + 0.8 * thick
+    out = (2.1 if over_ears else 0.7) * step(0.0, 4.5, length * down)
     bulge = rng.uniform(0.0, 1.2) * np.sin(np.pi * np.minimum(1.3 * down, 1))
     inwards = rng.uniform(-0.1, 0.25) * down**2
-    x = (size * 8.0 + 0.8 * thick + bulge) * (1 - inwards) * np.sin(angle)
-    z = -1.0 + (size * 8.0 + 0.6 * thick + 0.5 * bulge) * (1 - 0.5 * inwards) * np.cos(angle)
-    y = 6.5 - length * down + 0 * angle
-    points = np.column_stack([x.ravel(), y.ravel(), z.ravel()])
-    flow = np.column_stack([(10 * np.sin(angle) + 0 * y).ravel(), (10 * np.cos(angle) + 0 * y).ravel(), 0.35 * y.ravel()])
-    locks = waves(flow, rng, (0.8, 4.0))
-    outwards = np.column_stack([np.sin(angle + 0 * y).ravel(), np.zeros(y.size), np.cos(angle + 0 * y).ravel()])
-    points += 0.3 * locks[:, None] * outwards * np.minimum(1, 3 * (6.5 - y.ravel()) / length)[:, None]
-    points[:, 1] += 0.6 * waves(flow[:, :2], rng, (0.8, 3.0)) * (6.5 - y.ravel()) / length
+    outwards = np.column_stack([np.sin(around), np.zeros(len(around)), np.cos(around)])
+    flow = np.column_stack([10 * np.sin(around), 10 * np.cos(around), -0.35 * length * down])
+    locks = waves(flow, rng, (0.8, 4.0)) * np.minimum(1, 3 * down)
+    radius = (beneath + out + bulge) * (1 - inwards) + 0.3 * locks
+    points = outwards * radius[:, None] + np.array([0.0, _CURTAIN_CM, -1.0])
+    points[:, 1] += (0.6 * waves(flow[:, :2], rng, (0.8, 3.0)) - length) * down
     tone = tones.hair * (1 + 0.4 * waves(flow, rng, (0.35, 2.0)))
     return Mesh(
         vertices=points.astype(np.float32),
-        triangles=grid_triangles(30, 90),
+        triangles=grid_triangles(rows, columns),
         albedo=np.clip(tone, 0.006, 0.85).astype(np.float32),
     )

@@ -20,6 +20,8 @@ from cs3d_ros.faces.surroundings import draw_background, draw_light
 
 TALK_SHARE = 0.35
 NEUTRAL_TALK_SHARE = 0.55
+"""Share of stretches of time in which a face speaks; our choice, as is the next."""
+
 NEUTRAL_DISTRACTIONS = 2.0
 """How much more often a face that shows nothing moves for other reasons."""
 
@@ -109,11 +111,11 @@ def draw_idle(
     moods, talk, faces, lids, looks, head, camera, light, behind = sources
     stretches = draw_stretches(moods, duration_s, NEUTRAL_TALK_SHARE if neutral else TALK_SHARE)
     talks = course_of(time_s, stretches, lambda stretch: float(stretch.talks))
-    effort = talk.uniform(0.5, 1.1)
+    effort = talk.uniform(0.6, 1.4)
     speech, stressed_s = draw_speech(time_s, talk, blendshapes, duration_s, effort=effort)
-    speaking = np.array(
-        [any(s.talks and s.start_s <= t < s.end_s for s in stretches) for t in stressed_s], bool
-    )
+    starts = [stretch.start_s for stretch in stretches]
+    at = np.clip(np.searchsorted(starts, stressed_s, side="right") - 1, 0, None)
+    speaking = np.array([stretch.talks for stretch in stretches])[at]
     more = NEUTRAL_DISTRACTIONS if neutral else 1.0
     starts_s = draw_times(faces, stretches, duration_s, lambda mood: more * mood.face_per_min)
     distractions, names = draw_distractions(time_s, faces, blendshapes, starts_s)

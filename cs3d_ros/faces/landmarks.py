@@ -113,8 +113,8 @@ class MeshFinder:
     Source: Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile
     GPUs", 2019. Its models lie in the wheel; it needs no network.
 
-    Follows a face from frame to frame and looks for new ones only where one is missing, about
-    10 ms a frame. Deterministic for the same frames since `start`.
+    Follows a face from frame to frame and looks for new ones where some are missing, about 10 ms a
+    frame. Deterministic for the same frames since `start`.
     """
 
     name = "mediapipe"
@@ -134,14 +134,14 @@ class MeshFinder:
         except Exception as error:
             # Whatever its native part raises where it does not fit this machine.
             raise FaceError(f"MediaPipe does not load ({error}); expected: {INSTALL}") from error
-        self._told = False
+        self._known = 0
 
     def start(self) -> None:
         """See `LandmarkFinder`."""
         with _quiet():
             self._mesh.reset()
             self._load()
-        self._told = False
+        self._known = 0
 
     def _load(self) -> None:
         # A first picture, because the parts are loaded by threads that nothing else waits for.
@@ -152,9 +152,14 @@ class MeshFinder:
         height, width = gray.shape
         picture = np.repeat(gray[:, :, np.newaxis], 3, axis=2)
         # The first face is remarked upon too.
-        with contextlib.nullcontext() if self._told else _quiet():
+        with contextlib.nullcontext() if self._known else _quiet():
             found = self._mesh.process(picture).multi_face_landmarks or []
-        self._told = self._told or bool(found)
+            if len(found) > self._known:
+                # A new face's landmarks creep to where they belong: they are looked for where the
+                # last ones were.
+                for _ in range(_SETTLING):
+                    found = self._mesh.process(picture).multi_face_landmarks or []
+        self._known = len(found)
         scale = np.array([width, height, width])
         faces = []
         for mesh in found:
@@ -170,6 +175,8 @@ class MeshFinder:
         with contextlib.suppress(ValueError):
             self._mesh.close()
 
+
+_SETTLING = 6
 
 # Landmarks of the mesh that skin and jaw hardly move: the same spot on the face's right and left.
 _PAIRS = np.array([[33, 263], [133, 362], [127, 356], [234, 454], [71, 301]])
@@ -195,8 +202,10 @@ def face_of_mesh(points: np.ndarray) -> Face | None:
         The face; None where the landmarks are no finite numbers or lie in one spot.
     """
     stable = points[_STABLE]
+    if not np.isfinite(stable).all():
+        return None
     spread = math.sqrt(float(((stable - stable.mean(axis=0)) ** 2).sum(axis=1).mean()))
-    if not (math.isfinite(spread) and spread > 1.0):
+    if spread <= 1.0:
         return None
     across = (points[_PAIRS[:, 1]] - points[_PAIRS[:, 0]]).sum(axis=0)
     roll = math.atan2(across[1], across[0])

@@ -129,7 +129,7 @@ def draw_look(rng: np.random.Generator, light: str) -> Look:
       of video (about 2.2), which lowers all contrasts. Vignetting up to 35 %, blur of the lens
       0.35–0.8 pixels.
     - Highlights on the skin from none to oily, on the eyes from weak to strong.
-    - Each kind of background alike, out of focus by 1–4.5 texels; its radiance is 0.08–1.6 times
+    - Each kind of background alike, out of focus by 1–4.5 texels; its radiance is 0.12–2.5 times
       the face's, evenly in its logarithm.
 
     Args:
@@ -177,5 +177,5 @@ def draw_look(rng: np.random.Generator, light: str) -> Look:
         background=str(rng.choice(KINDS)),
         background_seed=int(rng.integers(2**63 - 1)),
         background_blur=even(1, 4.5),
-        background_level=log_even(0.08, 1.6),
+        background_level=log_even(0.12, 2.5),
     )

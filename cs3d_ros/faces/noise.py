@@ -18,7 +18,8 @@ def waves(points: np.ndarray, rng: np.random.Generator, lengths: tuple[float, fl
     count = 24
     directions = rng.standard_normal((count, points.shape[1]))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    numbers = 2 * np.pi / np.exp(rng.uniform(*np.log(lengths), count))
+    shortest, longest = np.log(lengths)
+    numbers = 2 * np.pi / np.exp(rng.uniform(shortest, longest, count))
     phases = rng.uniform(0, 2 * np.pi, count)
     field = np.zeros(len(points))
     for direction, number, phase in zip(directions, numbers, phases, strict=True):

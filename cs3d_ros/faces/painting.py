@@ -15,7 +15,13 @@ _NECK_CM = -13.0
 
 @dataclass(frozen=True, slots=True)
 class Tones:
-    """Shares of the light that skin, hair and clothes reflect."""
+    """Shares of the light that are reflected.
+
+    Attributes:
+        skin: By the skin.
+        hair: By the hair.
+        cloth: By the clothes.
+    """
 
     skin: float
     hair: float
@@ -23,8 +29,11 @@ class Tones:
 
 
 def draw_tones(rng: np.random.Generator) -> Tones:
-    """Skin from 0.05 to 0.38 evenly in its logarithm, as photographed people have; hair is mostly
-    darker, and gray at times; anything for clothes."""
+    """Tones from chance.
+
+    Skin reflects from 0.05 to 0.38, evenly in the logarithm, which is the range of the photographed
+    people; hair is mostly darker, and gray at times.
+    """
     skin = float(np.exp(rng.uniform(np.log(0.05), np.log(0.38))))
     fair = rng.random() < 0.6 * step(0.12, 0.3, np.array(skin))
     hair = rng.uniform(0.05, 0.17) if fair else rng.uniform(0.008, 0.03)
@@ -66,7 +75,7 @@ def _complexion(kit: FaceKit, points: np.ndarray, rng: np.random.Generator) -> n
     # Blood shows in cheeks, nose and ears.
     red = rng.uniform(0.02, 0.16)
     for place, size in (((4.2, 0.0, 9.0), 2.0), ((-4.2, 0.0, 9.0), 2.0), ((0.0, 0.3, 12.5), 1.3)):
-        factor -= red * np.exp(-(np.linalg.norm(points - place, axis=1) / size) ** 2)
+        factor -= red * np.exp(-((np.linalg.norm(points - place, axis=1) / size) ** 2))
     tired = rng.uniform(0.0, 0.2)
     for side in (-1, 1):
         below = np.hypot((x - side * 3.0) / 1.5, (y - 2.3) / 0.6)
@@ -153,13 +162,17 @@ class _Painter:
             fold = np.array([[1.6, -0.4], [2.5, -1.6], [3.1, -2.9], [3.2, -3.8]]) * (side, 1)
             factor *= 1 - 0.2 * age * np.exp(-((distance_to_line(self._flat, fold)[0] / 0.22) ** 2))
             frown = np.array([[0.5, 5.2], [0.6, 6.6]]) * (side, 1)
-            factor *= 1 - 0.15 * age * np.exp(-((distance_to_line(self._flat, frown)[0] / 0.2) ** 2))
+            factor *= 1 - 0.15 * age * np.exp(
+                -((distance_to_line(self._flat, frown)[0] / 0.2) ** 2)
+            )
         return factor
 
     def beard(self) -> tuple[np.ndarray, float]:
         """Share of hair and its tone: none, stubble, moustache, chin or a full beard."""
         rng, (x, y) = self._rng, self._flat.T
-        kind = rng.choice(["none", "stubble", "moustache", "chin", "full"], p=[0.6, 0.18, 0.06, 0.06, 0.1])
+        kind = rng.choice(
+            ["none", "stubble", "moustache", "chin", "full"], p=[0.6, 0.18, 0.06, 0.06, 0.1]
+        )
         tone = min(1.1 * self._tones.hair, 0.6 * self._tones.skin)
         if kind == "none":
             return np.zeros(len(x)), tone

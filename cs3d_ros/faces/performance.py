@@ -20,8 +20,12 @@ from cs3d_ros.faces.recipes import RECIPES
 from cs3d_ros.faces.rendition import Rendition, check_intensity, draw_rendition
 from cs3d_ros.faces.time_course import Timing, draw_envelopes, draw_timing
 
-SHORTEST_CLIP_S = 0.5
-MAX_FRAMES = 1_000_000
+SHORTEST_S, LONGEST_S = 0.5, 3600.0
+"""Length of clips and streams."""
+
+MAX_FRAMES = 200_000
+"""Frames of one clip or stream; that many take some 700 MB while they are drawn."""
+
 MICRO_SHARE = 0.25
 """Share of micro-expressions where no intensity is asked for."""
 
@@ -76,8 +80,9 @@ def draw_performance(
         intensity: "full", "micro", or None for 25 % of micro-expressions.
 
     Raises:
-        FaceError: A clip shorter than 0.5 s or of more than a million frames, a rate that is not
-            positive, an unknown expression or intensity, or blendshapes that the face lacks.
+        FaceError: A clip shorter than 0.5 s, longer than an hour or of more than 200,000 frames, a
+            rate that is not positive, an unknown expression or intensity, or blendshapes that the
+            face lacks.
     """
     _check_expression(expression)
     if intensity is not None:
@@ -206,8 +211,8 @@ def _check_expression(expression: str) -> None:
 
 def _times(duration_s: float, frames_per_s: float) -> np.ndarray:
     """Times of the frames of a clip, after the arguments were checked."""
-    if not (math.isfinite(duration_s) and duration_s >= SHORTEST_CLIP_S):
-        raise FaceError(f"a clip of {duration_s} s, expected at least {SHORTEST_CLIP_S} s")
+    if not SHORTEST_S <= duration_s <= LONGEST_S:
+        raise FaceError(f"a clip of {duration_s} s, expected {SHORTEST_S} to {LONGEST_S:.0f} s")
     if not (math.isfinite(frames_per_s) and frames_per_s > 0):
         raise FaceError(f"{frames_per_s} frames per second, expected a positive number")
     if duration_s * frames_per_s > MAX_FRAMES:

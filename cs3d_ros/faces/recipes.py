@@ -3,16 +3,16 @@
 The combinations are those of
 
 - EMFACS and the table of prototypes and major variants in the FACS Investigator's Guide (Ekman,
-  Friesen and Hager 2002, table 10-1): "guide" below;
-- Du, Tao and Martinez 2014, "Compound facial expressions of emotion" (PNAS 111), table 1, with the
-  share of people who showed a unit: "Du";
-- Lucey et al. 2010, "The Extended Cohn-Kanade Dataset (CK+)", table 1: "CK+".
+  Friesen and Hager 2002), * for any strength and B…D for one: "guide" below;
+- Du, Tao and Martinez 2014, "Compound facial expressions of emotion" (PNAS 111), table 1, in
+  brackets what only some people show: "Du";
+- the criteria of Lucey et al. 2010, "The Extended Cohn-Kanade Dataset (CK+)": "CK+".
 
 Strengths and probabilities are our choice, so that somebody who looks at the rendered faces names
 the class. Every recipe moves at least two regions of the face, or one in a way that no other class
 does, so that it differs from the single units that a face without an expression moves too.
-Anger's brows draw together over a slightly wrinkled nose (9), disgust's and sadness's lids are
-lowered (43 at a third): without these the blendshapes alone were taken for less. Unit 11
+Anger's brows draw together over a wrinkled nose (9), disgust's and sadness's lids are lowered (43
+at a third): without these the blendshapes were taken for less. Unit 11
 (nasolabial deepener) has no blendshape and is left out.
 """
 
@@ -70,12 +70,12 @@ class Head:
 
 
 HEADS: Mapping[str, Head] = {
-    "happy": Head((0.0, -4.0, 3.0), (0.0, 0.0, 0.0)),
-    "sad": Head((0.0, 8.0, 3.0), (0.0, 0.0, 0.0)),
+    "happy": Head((0.0, -4.0, 3.0), (0.3, 0.0, 0.0)),
+    "sad": Head((0.0, 8.0, 3.0), (0.3, -0.3, 0.0)),
     "surprised": Head((0.0, -4.0, 2.0), (0.0, 0.3, -1.0)),
-    "scared": Head((6.0, -5.0, 2.0), (0.5, 0.0, -3.0)),
-    "disgusted": Head((6.0, -4.0, 3.0), (0.5, 0.0, -2.0)),
-    "angry": Head((0.0, 6.0, 0.0), (0.0, 0.0, 2.0)),
+    "scared": Head((6.0, -5.0, 2.0), (0.5, 0.0, -2.0)),
+    "disgusted": Head((6.0, -4.0, 3.0), (0.5, 0.0, -1.5)),
+    "angry": Head((0.0, 6.0, 1.0), (0.0, 0.0, 1.5)),
 }
 """Heads hang in sadness, draw back in fear and disgust, push forward in anger. Our choice."""
 
@@ -89,7 +89,7 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
     "happy": (
         _recipe(
             "happy-felt",
-            "guide 6+12; Du 12, 25, 6 (51 %)",
+            "guide 6+12; Du 12, 25, (6)",
             (6, 0.7, 1),
             (12, 0.8, 1),
             (25, 0.4, 0.8),
@@ -112,48 +112,48 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
             "sad-prototype",
             "guide 1+4+15 with or without 54+64; CK+ 1+4+15",
             (1, 1, 1.2),
-            (4, 0.3, 0.5),
+            (4, 0.45, 0.7),
             (15, 1, 1.3),
-            (43, 0.1, 0.3),
+            (43, 0.15, 0.4),
             (64, 0.1, 0.5, 0.5),
         ),
         _recipe(
             "sad-chin",
-            "guide 1+4+15B+17; Du 4, 15, 1 (60 %), 17 (67 %)",
+            "guide 1+4+15B+17; Du 4, 15, (1), (17)",
             (1, 1, 1.2),
-            (4, 0.3, 0.5),
+            (4, 0.45, 0.7),
             (15, 1, 1.3),
-            (17, 0.5, 0.9),
-            (43, 0.1, 0.3),
+            (17, 0.7, 1),
+            (43, 0.15, 0.4),
             (64, 0.1, 0.5, 0.5),
         ),
         _recipe(
             "sad-cheeks",
-            "guide 6+15*; Du 4, 15, 6 (50 %)",
+            "guide 6+15*; Du 4, 15, (6)",
             (1, 0.7, 1),
-            (4, 0.3, 0.5),
+            (4, 0.45, 0.7),
             (6, 0.3, 0.6),
             (15, 1, 1.3),
-            (17, 0.2, 0.7, 0.6),
-            (43, 0.1, 0.3),
+            (17, 0.4, 0.8),
+            (43, 0.15, 0.4),
         ),
         _recipe(
             "sad-weeping",
             "guide 1+4+15+17; lips apart and stretched as in crying: our choice",
             (1, 1, 1.2),
-            (4, 0.3, 0.5),
+            (4, 0.45, 0.7),
             (6, 0.4, 0.7),
             (15, 1, 1.3),
             (16, 0.2, 0.5),
-            (17, 0.2, 0.5),
+            (17, 0.3, 0.6),
             (20, 0.1, 0.35),
-            (43, 0.1, 0.3),
+            (43, 0.15, 0.4),
         ),
     ),
     "surprised": (
         _recipe(
             "surprised-prototype",
-            "guide 1+2+5B+26; Du 1, 2, 25, 26, 5 (66 %); CK+ 1+2",
+            "guide 1+2+5B+26; Du 1, 2, 25, 26, (5); CK+ 1+2",
             (1, 0.8, 1),
             (2, 0.8, 1),
             (5, 0.5, 1),
@@ -191,10 +191,10 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
     "scared": (
         _recipe(
             "scared-prototype",
-            "guide 1+2+4+5*+20*+25; Du 1, 4, 20, 25, 2 (57 %), 5 (63 %)",
+            "guide 1+2+4+5*+20*+25; Du 1, 4, 20, 25, (2), (5)",
             (1, 0.8, 1),
-            (2, 0.2, 0.4),
-            (4, 0.4, 0.65),
+            (2, 0.1, 0.3),
+            (4, 0.6, 0.85),
             (5, 1, 1.2),
             (20, 1, 1.2),
             (25, 0.6, 1),
@@ -202,10 +202,10 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
         ),
         _recipe(
             "scared-open",
-            "guide 1+2+4+5*+20*+26; Du 26 (33 %)",
+            "guide 1+2+4+5*+20*+26; Du (26)",
             (1, 0.8, 1),
-            (2, 0.2, 0.4),
-            (4, 0.4, 0.65),
+            (2, 0.1, 0.3),
+            (4, 0.6, 0.85),
             (5, 1, 1.2),
             (20, 1, 1.2),
             (16, 0.5, 0.9),
@@ -215,8 +215,8 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
         _recipe(
             "scared-mouth",
             "guide 5*+20* with 25, little brow",
-            (1, 0.4, 0.7),
-            (4, 0.3, 0.5),
+            (1, 0.6, 0.9),
+            (4, 0.5, 0.8),
             (5, 1, 1.2),
             (20, 1, 1.2),
             (25, 0.6, 1),
@@ -226,8 +226,8 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
             "scared-tense",
             "guide 1+2+4+5*+20*, lips closed",
             (1, 0.9, 1),
-            (2, 0.1, 0.35),
-            (4, 0.4, 0.65),
+            (2, 0.05, 0.25),
+            (4, 0.6, 0.85),
             (5, 1, 1.2),
             (20, 1, 1.2),
             (24, 0.1, 0.3, 0.5),
@@ -238,7 +238,7 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
             "disgusted-nose",
             "guide 9; CK+ 9 or 10; Du 9, 10, 17",
             (9, 1.1, 1.3),
-            (10, 0.2, 0.5),
+            (10, 0.4, 0.7),
             (6, 0.5, 0.8),
             (17, 0.3, 0.7),
             (43, 0.15, 0.3),
@@ -257,6 +257,7 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
             "guide 9+16+15; CK+ 9 or 10",
             (9, 1.1, 1.3),
             (15, 0.3, 0.5),
+            (10, 0.3, 0.6),
             (16, 0.2, 0.6),
             (6, 0.5, 0.8),
             (17, 0.4, 0.8),
@@ -276,20 +277,20 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
     "angry": (
         _recipe(
             "angry-pressed",
-            "guide 4+5*+7+24, 4+5*+7+17+24; Du 4, 7, 24, 17 (52 %); CK+ 23, 24",
-            (4, 1.1, 1.4),
-            (7, 0.8, 1.1),
-            (9, 0.4, 0.6),
+            "guide 4+5*+7+24, 4+5*+7+17+24; Du 4, 7, 24, (17); CK+ 23, 24",
+            (4, 1.3, 1.6),
+            (7, 0.9, 1.2),
+            (9, 0.6, 0.85),
             (24, 1, 1.2),
             (17, 0.2, 0.6, 0.5),
         ),
         _recipe(
             "angry-tightened",
             "guide 4+5*+7+23, 4+5*+7+17+23; CK+ 23, 24",
-            (4, 1.1, 1.4),
+            (4, 1.3, 1.6),
             (5, 0.1, 0.4, 0.5),
-            (7, 0.7, 1),
-            (9, 0.4, 0.6),
+            (7, 0.9, 1.2),
+            (9, 0.6, 0.85),
             (23, 1, 1.2),
             (28, 0.1, 0.4),
             (17, 0.3, 0.6),
@@ -297,32 +298,36 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
         _recipe(
             "angry-frowning",
             "guide 4+5*+7+17+23; 15 and 29 are our choice",
-            (4, 1.1, 1.4),
-            (7, 0.7, 1),
-            (9, 0.4, 0.6),
-            (15, 0.2, 0.45),
-            (24, 0.5, 0.9),
+            (4, 1.3, 1.6),
+            (7, 0.9, 1.2),
+            (9, 0.7, 0.95),
+            (15, 0.4, 0.7),
+            (24, 0.6, 0.9),
+            (28, 0.2, 0.5),
             (17, 0.3, 0.5),
             (29, 0.3, 0.6, 0.5),
         ),
         _recipe(
             "angry-shouting",
-            "guide 4+5*+7+10*+25,26; lips square by 16 and 20: our choice",
-            (4, 1.1, 1.4),
-            (7, 0.7, 1),
-            (9, 0.6, 0.8),
-            (16, 0.9, 1),
-            (20, 0.3, 0.5),
-            (26, 0.25, 0.55),
+            "guide 4+5*+7+10*+22+25,26; 9, 15, 16 are our choice",
+            (4, 1.3, 1.6),
+            (5, 0.1, 0.4, 0.5),
+            (7, 0.9, 1.2),
+            (9, 0.9, 1.2),
+            (15, 0.3, 0.6),
+            (16, 0.8, 1),
+            (22, 0.1, 0.35),
+            (26, 0.1, 0.45),
         ),
         _recipe(
             "angry-teeth",
-            "guide 4+5*+7+10*+23+25; lips square by 16 and 20: our choice",
-            (4, 1.1, 1.4),
-            (7, 0.8, 1),
-            (9, 0.5, 0.7),
-            (16, 0.9, 1),
-            (20, 0.3, 0.6),
+            "guide 4+5*+7+10*+23+25; 9, 15, 16, 20 are our choice",
+            (4, 1.3, 1.6),
+            (7, 0.9, 1.2),
+            (9, 0.9, 1.2),
+            (15, 0.5, 0.8),
+            (16, 0.8, 1),
+            (20, 0.2, 0.5),
             (29, 0.1, 0.4, 0.5),
         ),
     ),

@@ -18,7 +18,7 @@ MAX_ASYMMETRY = 0.25
 """At most this much is a unit stronger on one side and weaker on the other."""
 
 _LEAN, _OWN_LEAN = 0.07, 0.04
-_HEAD_SHARE = 0.45
+_HEAD_SHARE = 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ def draw_rendition(rng: np.random.Generator, expression: str, intensity: str) ->
 
     Each unit is up to 25 % stronger on one side and weaker on the other, mostly far less (faces
     move asymmetrically: Ekman, Hager and Friesen 1981, "The symmetry of emotional and deliberate
-    facial actions"). In 45 % of performances the head takes part.
+    facial actions"). In 35 % of performances the head takes part.
 
     Args:
         rng: Source of randomness.

@@ -62,17 +62,16 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[Cell]]], *, enlarge: int = 
     if enlarge < 1:
         raise FaceError(f"pictures enlarged by {enlarge}, expected a whole number from 1 on")
     height, width = (side * enlarge for side in next(iter(shapes)))
-    size = max(0.4, 0.45 * height / 112)
-    captions = [_written(caption, size) for caption, _ in rows]
-    left = max(caption.shape[1] for caption in captions) + 3 * _GAP
     tall = (height + _GAP) * (2 if strips else 1) + _GAP
-    columns = max(len(row) for _, row in rows)
-    shape = (tall * len(rows) + _GAP, left + columns * (width + _GAP))
-    if shape[0] * shape[1] > _MAX_PIXELS:
+    wide = max(len(row) for _, row in rows) * (width + _GAP)
+    if tall * len(rows) * wide > _MAX_PIXELS:
         raise FaceError(
-            f"a contact sheet of {shape[1]}x{shape[0]} pixels, expected at most {_MAX_PIXELS} in "
-            "all; show fewer or smaller faces"
+            f"a contact sheet of {wide}x{tall * len(rows)} pixels, expected at most {_MAX_PIXELS} "
+            "in all; show fewer or smaller faces"
         )
+    captions = [_written(caption, max(0.4, 0.45 * height / 112)) for caption, _ in rows]
+    left = max(caption.shape[1] for caption in captions) + 3 * _GAP
+    shape = (tall * len(rows) + _GAP, left + wide)
     sheet = np.full(shape, _GROUND, np.uint8)
     for i, ((_, row), caption) in enumerate(zip(rows, captions, strict=True)):
         top = _GAP + i * tall

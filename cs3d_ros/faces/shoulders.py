@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from cs3d_ros.faces.facekit import FaceKit
 from cs3d_ros.faces.noise import waves
 from cs3d_ros.faces.person import Mesh
 from cs3d_ros.faces.surface import grid_triangles
 
 _COLUMNS = 48
+_LOWEST_CM = 16.47
+"""How far the mean face reaches down."""
+
 # Height, half width, half depth and how far forward the middle is, in cm.
 _RINGS = np.array(
     [
@@ -38,11 +42,11 @@ def shoulders(vertices: np.ndarray, cloth: float, rng: np.random.Generator) -> M
     x = size * width * np.sin(angle)
     z = forward + size * depth * np.cos(angle)
     # Shoulders slope down to their sides.
-    y = height - 0.1 * np.abs(x) * np.clip((x / 21) ** 2, 0, 1) + 0 * x
+    y = height - 0.1 * np.abs(x) * np.clip((x / 21) ** 2, 0, 1)
     points = np.column_stack([x.ravel(), y.ravel(), z.ravel()])
     points += 0.12 * waves(points, rng, (2.5, 8.0))[:, None]
     # Collars are at the height of the person's own neck.
-    points[:, 1] += vertices[: 9409, 1].min() + 16.47
+    points[:, 1] += vertices[FaceKit.face, 1].min() + _LOWEST_CM
     albedo = cloth * (1 + 0.08 * waves(points * (1, 0.4, 1), rng, (0.8, 4.0)))
     return Mesh(
         vertices=points.astype(np.float32),

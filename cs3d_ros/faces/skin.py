@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from cs3d_ros.faces.cutout import MARGIN_PX, cut_out, go_on_beyond_borders
+from cs3d_ros.faces.errors import FaceError
 from cs3d_ros.faces.facekit import FaceKit
 from cs3d_ros.faces.fitting import Fit
 from cs3d_ros.faces.photographs import Photograph
@@ -26,6 +27,12 @@ _REACH_PX = 22.0
 _EYE_OPENINGS = (slice(36, 42), slice(42, 48))
 ALBEDO_LIMITS = (0.004, 0.9)
 """The blackest hair and the whitest cloth."""
+
+_LEAST_LIGHT = 0.003
+"""A gray value of 18: what is darker shows no face."""
+
+_BRIGHTEST, _OF_HIGHLIGHTS = 1.4, 0.3
+"""What is brighter than this times the skin is a highlight, and how much of it is kept."""
 
 _EYE_SHADE = 0.75
 """Part of the light that reaches an eye between its lids."""
@@ -48,25 +55,32 @@ class PhotographedSkin:
     """
 
     def __init__(self, kit: FaceKit, photograph: Photograph, fit: Fit) -> None:
-        mask, gray = cut_out(photograph.gray, photograph.landmarks)
-        light = ((gray / 255.0) ** GAMMA).astype(np.float32)
-        self.mask, self.light = go_on_beyond_borders(mask, light)
+        """Project the photograph on the face; raises FaceError where it shows none."""
         surface = _outer_triangles(kit)
         seen = fit.project(fit.vertices.astype(np.float64))
-        places = seen[:, :2] + _moved(seen[:, :2], fit)
         margin = np.array([MARGIN_PX, MARGIN_PX, 0.0])
-        self.heights = height_map(seen + margin, surface, *self.mask.shape)
+        side = len(photograph.gray)
+        self.heights = height_map(seen + margin, surface, side + MARGIN_PX, side + 2 * MARGIN_PX)
+        head = np.isfinite(self.heights[MARGIN_PX:, MARGIN_PX:-MARGIN_PX])
+        mask, gray = cut_out(photograph.gray, photograph.landmarks, head)
+        light = ((gray / 255.0) ** GAMMA).astype(np.float32)
+        self.mask, self.light = go_on_beyond_borders(mask, light)
         # Hair hides the skull, and where the border cuts it off it goes on at least over the skull.
         above = self.mask[: MARGIN_PX + 4]
         np.maximum(above, np.isfinite(self.heights[: MARGIN_PX + 4]), out=above)
-        places += MARGIN_PX
+        places = seen[:, :2] + _moved(seen[:, :2], fit) + MARGIN_PX
         normals = vertex_normals(fit.turned(fit.vertices.astype(np.float64)), surface)
         shown = self._shown(seen + margin, places, normals, photograph.landmarks + MARGIN_PX)
         # A vertex stands for the skin around it: without that, single pores would become spots.
         light = sampled(cv2.GaussianBlur(self.light, (0, 0), 1.2), places).astype(np.float64)
         light /= _reached(kit)
+        if not shown[kit.face].any() or np.median(light[kit.face][shown[kit.face]]) < _LEAST_LIGHT:
+            raise FaceError(
+                f"{photograph.name}: there is no light on the face where the landmarks are; give a "
+                "photograph with its own landmarks"
+            )
         self._lamps = _lamps(light[kit.face], normals[kit.face], shown[kit.face])
-        albedo = self.unshaded(light, normals)
+        albedo = _without_highlights(self.unshaded(light, normals), shown[kit.face])
         start, of = _around(kit)
         fill_smoothly(albedo, shown, start, of, 60)
         self.albedo = albedo
@@ -160,6 +174,12 @@ def _lamps(light: np.ndarray, normals: np.ndarray, shown: np.ndarray) -> np.ndar
     return found / max(front, 0.2 * middle)
 
 
+def _without_highlights(albedo: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Bend what is much brighter than the skin towards it: lamps mirrored there, mostly."""
+    knee = _BRIGHTEST * float(np.median(albedo[: len(shown)][shown]))
+    return np.where(albedo > knee, knee + _OF_HIGHLIGHTS * (albedo - knee), albedo)
+
+
 def _harmonics(normals: np.ndarray) -> np.ndarray:
     """Spherical harmonics up to order 2, not normalised, shape (n, 9).
 
@@ -167,15 +187,15 @@ def _harmonics(normals: np.ndarray) -> np.ndarray:
     Representation for Irradiance Environment Maps", 2001).
     """
     x, y, z = normals.T
-    return np.column_stack(
-        [np.ones_like(x), x, y, z, x * y, x * z, y * z, x * x - y * y, z * z]
-    )
+    return np.column_stack([np.ones_like(x), x, y, z, x * y, x * z, y * z, x * x - y * y, z * z])
 
 
 @lru_cache(maxsize=2)
 def _reached(kit: FaceKit) -> np.ndarray:
-    """The part of the photograph's light that reaches each vertex into hollows, taken for half from
-    all around and half from one lamp, as the renderer does."""
+    """The part of the photograph's light that reaches each vertex, less than 1 in hollows.
+
+    Half of it is taken to come from all around and half from one lamp.
+    """
     light = open_to_light(kit).astype(np.float64)
     return np.maximum(0.5 * light + 0.5 * np.minimum(1, 1.6 * light), 0.45) ** _UNSHADED
 

@@ -87,8 +87,8 @@ def track_face(
     if not people:
         raise FaceError(
             f"no face was found in any of {len(times)} frames of {shape[1]}x{shape[0]} pixels; "
-            "expected one that looks about into the camera, upright and not much smaller than a "
-            "fifth of the picture"
+            "expected one that looks about into the camera, upright and at least a seventh of the "
+            "picture wide"
         )
     chosen = max(people, key=lambda person: person.score)
     rows = np.full((len(times), 4), np.nan)
@@ -98,7 +98,7 @@ def track_face(
 
 def _assign(faces: list[Face], frame: int, time_s: float, people: list[_Person]) -> None:
     """Give each face of a frame to the person whose last face is nearest, or to a new one."""
-    free = [p for p in people if time_s - p.last_s <= _FOLLOWS_S]
+    free = [p for p in people if p.frames[-1] == frame - 1 or time_s - p.last_s <= _FOLLOWS_S]
     for face in sorted(faces, key=lambda f: -f.size):
         near = [(_apart(p.faces[-1], face), i) for i, p in enumerate(free)]
         distance, index = min(near, default=(np.inf, -1))

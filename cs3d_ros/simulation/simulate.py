@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from cs3d_ros.events.evt3 import MAX_COORDINATE
-from cs3d_ros.events.packets import MAX_SENSOR_SIDE, EventPacket, Events
-from cs3d_ros.recordings import write_csv, write_npz, write_raw, write_recording
-from cs3d_ros.recordings.decoded import DecodedPackets
-from cs3d_ros.recordings.event_packets import packets
-from cs3d_ros.recordings.output import BAG, check_target, kind_of, replaced
+from cs3d_ros.events.packets import MAX_SENSOR_SIDE, Events
+from cs3d_ros.recordings.output import check_target, kind_of, replaced
 from cs3d_ros.recordings.recording import expanded
-from cs3d_ros.recordings.reencode import Reencoder
 from cs3d_ros.simulation.emulator import Emulator
 from cs3d_ros.simulation.errors import SimulationError
+from cs3d_ros.simulation.event_writer import write_events
 from cs3d_ros.simulation.settings import PRESETS, EmulatorSettings
 from cs3d_ros.simulation.upsampling import DEFAULT_RATE, check_rate, upsampled
 from cs3d_ros.simulation.video import open_video
 
 MAX_SLOW_MOTION = 10_000.0
-
-_Packets = Iterable[tuple[int, EventPacket]]
-_WRITERS: dict[str, Callable[[Path, _Packets], None]] = {
-    BAG: write_recording,
-    ".raw": write_raw,
-    ".csv": write_csv,
-    ".npz": write_npz,
-}
-_TABLES = (".csv", ".npz")
 
 
 @dataclass(slots=True)
@@ -132,8 +119,7 @@ def simulate(
         frames = _frames(video, done, size, slow_motion)
         chunks = _chunks(upsampled(frames, frame_rate), emulator, done)
         with replaced(target, overwrite) as new:
-            sent = packets(target, chunks, (done.width, done.height))
-            _WRITERS[kind](new, _encoded(_begun(sent, video.path), kind, done))
+            write_events(new, kind, chunks, (done.width, done.height))
         done.frames_between -= done.frames
         done.deferred = emulator.deferred
         done.damage, done.video_remarks = video.damage, list(video.remarks)
@@ -187,29 +173,8 @@ def _chunks(
         raise SimulationError(
             "the video has one frame only; events come from what changes from frame to frame"
         )
-
-
-def _begun(sent: _Packets, path: Path) -> Iterator[tuple[int, EventPacket]]:
-    """The same packets; an error if there are none."""
-    packet = None
-    for packet in sent:
-        yield packet
-    if packet is None:
+    if not done.events:
         raise SimulationError(
-            f"{path}: nothing in it changes enough to make an event, and nothing was written; "
-            "lower thresholds or noise would make some"
+            "nothing in the video changes enough to make an event, and nothing was written; lower "
+            "thresholds or noise would make some"
         )
-
-
-def _encoded(sent: _Packets, kind: str, done: Simulation) -> Iterator[tuple[int, EventPacket]]:
-    """Packets in the encoding of the output."""
-    fits = max(done.width, done.height) <= MAX_COORDINATE + 1
-    if kind in _TABLES or (kind == BAG and not fits):
-        yield from sent
-        return
-    reencoder = Reencoder("evt3")
-    decoded = DecodedPackets(sent)
-    for log_time_ns, packet, events in decoded:
-        if events is not None:
-            for new in reencoder.packets(packet, events, decoded.stream.epoch):
-                yield log_time_ns, new

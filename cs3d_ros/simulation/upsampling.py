@@ -20,6 +20,7 @@ MAX_RATE = 100_000.0
 
 # DIS does not take smaller pictures.
 _MIN_SIDE = 12
+_SMALL_SIDE = 200
 # Flow that does not come back to within this many pixels is not trusted.
 _TRUSTED_PX = 1.0
 # A pixel in a thousand may move faster than one pixel from frame to frame.
@@ -105,7 +106,8 @@ class FramePair:
             cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
         )
         # The preset stops at half the resolution, which misses lips and lids in small pictures.
-        dis.setFinestScale(0)
+        if min(first.shape) < _SMALL_SIDE:
+            dis.setFinestScale(0)
         self._ahead = dis.calc(first, second, None)
         self._back = dis.calc(second, first, None)
         self._seen_first = self._trust(self._ahead, self._back)
@@ -167,6 +169,6 @@ class _Source:
 
 
 def _remapped(picture: np.ndarray, place: np.ndarray, interpolation: int) -> np.ndarray:
-    return cv2.remap(  # type: ignore[call-overload,no-any-return]
+    return cv2.remap(  # type: ignore[call-overload]
         picture, place, None, interpolation, borderMode=cv2.BORDER_REPLICATE
     )

@@ -75,11 +75,9 @@ class VideoFile(Video):
         self._is_rate_known = is_frame_rate(claimed)
         self.frames_per_s = frame_rate or (claimed if self._is_rate_known else _DEFAULT_RATE)
         self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        check_size(
-            path,
-            int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        )
+        sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        # Before a frame of impossible size takes memory; it is 0 where the header does not say.
+        check_size(path, *(max(1, int(self._capture.get(side))) for side in sides))
         first = self._next()
         if first is None:
             self.close()

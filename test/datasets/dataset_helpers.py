@@ -16,7 +16,6 @@ from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.encoding import encode_events
 from cs3d_ros.events.packets import EventPacket, Events
 from cs3d_ros.expressions import EXPRESSIONS
-from cs3d_ros.recordings import write_recording
 
 SECOND_NS = 1_000_000_000
 
@@ -108,6 +107,9 @@ HAPPENINGS = {"fails": _fail, "odd": _odd, "dies": _die, "waits": _wait}
 
 
 def make_recording(context, spec, path):
+    # Workers start sooner without.
+    from cs3d_ros.recordings import write_recording
+
     rng = np.random.default_rng(spec["seed"])
     events = random_events(rng, 3000)
     packets = []

@@ -81,7 +81,7 @@ class TestWhatIsBuilt:
         build(some_plan(tmp_path), tmp_path / "again")
         assert contents(tmp_path / "again") == whole
         log = json.loads((tmp_path / "again" / "build.log.json").read_text())
-        assert log["runs"][0]["clips_after"] == 21
+        assert log["runs"][0]["done_after"] == 21
 
     def test_a_finished_one_is_left_as_it_is(self, tmp_path, monkeypatch):
         manifest = build(some_plan(tmp_path), tmp_path / "out")
@@ -332,7 +332,7 @@ class TestInterrupted:
     @pytest.mark.parametrize(
         ("workers", "number", "status"),
         [
-            (2, signal.SIGINT, 1),
+            (2, signal.SIGINT, -signal.SIGINT),
             (2, signal.SIGTERM, 128 + signal.SIGTERM),
             (2, signal.SIGKILL, -signal.SIGKILL),
         ],
@@ -340,9 +340,9 @@ class TestInterrupted:
     def test_it_ends_at_once_and_goes_on(self, tmp_path, whole, workers, number, status):
         process, worker = self.start(tmp_path / "out", workers)
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-        ended = process.wait(timeout=10)
+        ended = process.wait(timeout=30)
         process.stderr.close()
-        assert ended == status or (number == signal.SIGINT and ended == -signal.SIGINT)
+        assert ended == status
         wait_until_gone(worker)
         with pytest.raises(DatasetError, match="unfinished"):
             open_dataset(tmp_path / "out")
@@ -353,7 +353,7 @@ class TestInterrupted:
 
 
 def wait_until_gone(pid):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
             return

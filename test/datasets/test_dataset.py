@@ -134,5 +134,5 @@ class TestNoDataSet:
             raise ImportError(f"No module named {name!r}")
 
         monkeypatch.setattr(extras.importlib, "import_module", missing)
-        with pytest.raises(DatasetError, match=r"pip install 'cs3d_ros\[datasets\]'"):
+        with pytest.raises(DatasetError, match=r"pip install 'cs3d_ros\[train\]'"):
             open_dataset(built)

@@ -1,3 +1,4 @@
+import json
 import pickle
 import subprocess
 import sys
@@ -80,6 +81,11 @@ class TestRoundTrip:
         clip = some_clip(events=events, duration_ns=3601 * 10**9)
         assert_equal(reader_of(tmp_path / "x.arrow", clip).clip(0), clip)
 
+    def test_numbers_of_numpy_are_numbers(self, tmp_path):
+        course = Course(np.int64(1), np.int64(2), None, np.int64(3))
+        clip = some_clip(width=np.int64(112), duration_ns=np.int64(10**9), course=course)
+        assert_equal(reader_of(tmp_path / "x.arrow", clip).clip(0), as_kept(clip))
+
     def test_it_can_be_sent_to_another_process(self, tmp_path):
         reader = reader_of(tmp_path / "x.arrow", some_clip())
         reader.clip(0)
@@ -95,7 +101,12 @@ class TestTheFile:
         clip = some_clip(3, n=1001)
         (tmp_path / "x.arrow").write_bytes(written(clip))
         row = pa.ipc.open_file(tmp_path / "x.arrow").read_all().to_pylist()[0]
-        assert (row["name"], row["onset_ns"], row["release_ns"]) == ("clip-3", 100_000_000, None)
+        assert json.loads(row["info"]) == {
+            "name": "clip-3", "expression": "happy", "subject": "someone", "light": "sufficient",
+            "width": 112, "height": 112, "duration_ns": 10**9, "event_count": 1001,
+            "onset_ns": 100_000_000, "apex_ns": 300_000_000, "release_ns": None,
+            "offset_ns": 900_000_000, "provenance": clip.provenance,
+        }  # fmt: skip
         assert np.cumsum(row["dt_us"]).tolist() == (clip.events.t_ns // 1000).tolist()
         assert row["x"] == clip.events.x.tolist()
         assert row["p"] == clip.events.p.astype(bool).tolist()
@@ -110,10 +121,7 @@ class TestTheFile:
         (tmp_path / "x.arrow").write_bytes(written(some_clip()))
         schema = pa.ipc.open_file(tmp_path / "x.arrow").schema
         assert schema.metadata == {b"format": b"cs3d_ros clips", b"version": b"1"}
-        assert schema.names == (
-            "name expression subject light width height duration_ns onset_ns apex_ns release_ns "
-            "offset_ns event_count provenance dt_us x y p"
-        ).split()
+        assert schema.names == ["info", "dt_us", "x", "y", "p"]
 
 
 class TestClipsThatCannotBeKept:

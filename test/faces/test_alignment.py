@@ -38,8 +38,8 @@ class TestSmoothing:
     def test_a_shaking_still_face_comes_to_rest(self):
         rows = still(300, jitter=0.5)
         place = plan_alignment(track(rows)).place
-        assert np.abs(np.diff(rows[:, 0])).mean() / np.abs(np.diff(place[:, 0])).mean() > 50
-        assert place[:, 0] == pytest.approx(100, abs=0.6)
+        assert np.abs(np.diff(rows[:, 0])).mean() / np.abs(np.diff(place[:, 0])).mean() > 15
+        assert place[:, 0] == pytest.approx(100, abs=0.8)
 
     @pytest.mark.parametrize("rate", [25.0, 100.0, 200.0])
     def test_a_moving_head_is_followed_closely(self, rate):
@@ -64,7 +64,9 @@ class TestSmoothing:
 
     def test_none_leaves_every_frame_as_found(self):
         rows = still(20, jitter=0.2)
-        assert plan_alignment(track(rows), AlignSettings(smoothing_s=0)).place == pytest.approx(rows)
+        assert plan_alignment(track(rows), AlignSettings(smoothing_s=0)).place == pytest.approx(
+            rows
+        )
 
     def test_an_infinite_one_holds_the_median(self):
         rows = still(21, jitter=0.2)

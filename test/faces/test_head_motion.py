@@ -4,7 +4,7 @@ import pytest
 from cs3d_ros.faces.head_motion import MAX_SHIFT_CM, MAX_TURN_RAD, draw_head
 from cs3d_ros.faces.moods import MOODS, Stretch
 
-TIME = np.arange(0, 60, 0.01)
+TIME = np.arange(0, 60, 0.02)
 
 
 def heads(mood, count=12, stressed=()):
@@ -28,8 +28,8 @@ def test_no_head_leaves_its_range_or_jumps():
     for turn, shift in heads(MOODS[-1]):
         assert np.abs(turn).max() <= MAX_TURN_RAD
         assert (np.abs(shift).max(axis=0) <= MAX_SHIFT_CM).all()
-        assert np.degrees(np.abs(np.diff(turn, axis=0))).max() < 6
-        assert np.abs(np.diff(shift, axis=0)).max() < 1
+        assert np.degrees(np.abs(np.diff(turn, axis=0))).max() < 12
+        assert np.abs(np.diff(shift, axis=0)).max() < 2
 
 
 def test_lively_heads_turn_in_every_direction_and_shift_along_every_axis():
@@ -47,10 +47,10 @@ def test_who_speaks_beats_time_with_the_head():
         heads(still), heads(still, stressed=[30.0, 31.0]), strict=True
     ):
         beat = speaking[:, 1] - silent[:, 1]
-        assert beat[3000] > 0
+        assert beat[1500] > 0
         assert np.degrees(beat.max()) < 3.0
-        assert beat[:2980].max() == 0
-        assert beat[3200:].max() == 0
+        assert beat[:1490].max() == 0
+        assert beat[1600:].max() == 0
         np.testing.assert_array_equal(silent[:, 0], speaking[:, 0])
 
 

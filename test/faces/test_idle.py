@@ -55,15 +55,15 @@ class TestIdle:
                 np.testing.assert_array_equal(getattr(shows, name), getattr(neutral, name))
 
     def test_neutral_faces_speak_and_move_single_units_more_often(self, blendshapes):
-        drawn = {n: [idle_of(blendshapes, i, n) for i in range(200)] for n in (False, True)}
+        drawn = {n: [idle_of(blendshapes, i, n) for i in range(120)] for n in (False, True)}
         talks = {n: np.mean([i.speech.any() for i in found]) for n, found in drawn.items()}
         units = {
             n: np.mean([len(i.description["distractions"]) for i in found])
             for n, found in drawn.items()
         }
-        assert talks[True] == pytest.approx(0.55, abs=0.1)
-        assert talks[False] == pytest.approx(0.35, abs=0.1)
-        assert units[True] / units[False] == pytest.approx(2.0, rel=0.2)
+        assert talks[True] == pytest.approx(0.55, abs=0.12)
+        assert talks[False] == pytest.approx(0.35, abs=0.12)
+        assert units[True] / units[False] == pytest.approx(2.0, rel=0.25)
 
     def test_some_clips_are_almost_still_and_some_wild(self, blendshapes):
         turns = [np.degrees(np.ptp(idle_of(blendshapes, i).rotation)) for i in range(150)]

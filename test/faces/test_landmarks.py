@@ -165,7 +165,7 @@ class TestFaceOfMesh:
 
 
 class TestCascade:
-    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("name", ["001", "043", "099", "135"])
     def test_its_box_is_about_where_the_landmarks_are(self, cascade, name):
         face = find_one(cascade, photograph(name))
         right, left = eyes68(name)

@@ -37,7 +37,7 @@ def looks(light, n=400):
         ("vignette", 0, 0.35),
         ("blur", 0.35, 0.8),
         ("background_blur", 1, 4.5),
-        ("background_level", 0.08, 1.6),
+        ("background_level", 0.12, 2.5),
     ],
 )
 def test_draws_span_the_described_range_and_stay_within(name, least, most):

@@ -124,7 +124,7 @@ class TestClips:
             assert course.offset_ns <= round(duration * 1e9)
 
     def test_windows_can_lie_before_on_and_after_the_expression(self, names):
-        courses = [perform(names, i, "happy", 2.5, 5.0).course for i in range(200)]
+        courses = [perform(names, i, "happy", 2.5, 5.0).course for i in range(120)]
         onset = np.array([course.onset_ns for course in courses]) / 1e9
         offset = np.array([course.offset_ns for course in courses]) / 1e9
         held = np.array([(c.release_ns or c.offset_ns) - c.apex_ns for c in courses]) / 1e9
@@ -149,8 +149,8 @@ class TestClips:
             )
 
     def test_a_quarter_are_micro_expressions(self, names):
-        drawn = [perform(names, i, "sad", 2.0, 5.0).description["intensity"] for i in range(250)]
-        assert drawn.count("micro") / 250 == pytest.approx(0.25, abs=0.08)
+        drawn = [perform(names, i, "sad", 2.0, 5.0).description["intensity"] for i in range(150)]
+        assert drawn.count("micro") / 150 == pytest.approx(0.25, abs=0.1)
 
     def test_disturbances_have_one_distribution_over_all_classes(self, names):
         """Kolmogorov-Smirnov between each class and all others; seeds differ between classes."""
@@ -162,20 +162,23 @@ class TestClips:
             "gaze": lambda p: p.motion.weights[:, looks].max(),
             "head": lambda p: np.ptp(p.motion.rotation, axis=0).max(),
             "shift": lambda p: np.ptp(p.motion.position, axis=0).max(),
-            "blink": lambda p: p.motion.weights[:, lids].max(),
+            "blink": lambda p: float(p.motion.weights[:, lids].max() > 0.6),
         }
         looks, lids = (
             Blendshapes(names).columns(*stems)
             for stems in (("eyeLookIn", "eyeLookOut"), ("eyeBlink",))
         )
-        count = 120
+        count = 80
         found = {
             e: [perform(names, 1000 * k + i, e, 2.0, 25.0) for i in range(count)]
             for k, e in enumerate(EXPRESSIONS)
         }
-        for measure in measures.values():
+        for what, measure in measures.items():
             values = {e: np.array([measure(p) for p in clips]) for e, clips in found.items()}
-            for expression, own in values.items():
+            # What the head does with an expression depends on it; neutral has the mean of all.
+            told = ["neutral"] if what in ("head", "shift") else EXPRESSIONS
+            for expression in told:
+                own = values[expression]
                 rest = np.concatenate([v for e, v in values.items() if e != expression])
                 at = np.concatenate([own, rest])
                 distance = np.abs(
@@ -183,7 +186,7 @@ class TestClips:
                     - np.searchsorted(np.sort(rest), at, "right") / len(rest)
                 ).max()
                 # Exceeded once in 1000 times by chance.
-                assert distance < 1.95 * np.sqrt(1 / len(own) + 1 / len(rest)), expression
+                assert distance < 1.95 * np.sqrt(1 / len(own) + 1 / len(rest)), what
 
 
 @pytest.fixture(scope="module")
@@ -267,11 +270,11 @@ class TestStream:
 
 
 class TestBadArguments:
-    @pytest.mark.parametrize("duration", [0.0, -1.0, 0.49, float("nan"), float("inf")])
-    def test_a_clip_without_length_is_refused(self, names, duration):
-        with pytest.raises(FaceError, match=r"expected at least 0\.5 s"):
+    @pytest.mark.parametrize("duration", [0.0, -1.0, 0.49, 3601.0, float("nan"), float("inf")])
+    def test_a_clip_without_length_or_end_is_refused(self, names, duration):
+        with pytest.raises(FaceError, match=r"expected 0\.5 to 3600 s"):
             perform(names, 0, "happy", duration)
-        with pytest.raises(FaceError, match=r"expected at least 0\.5 s"):
+        with pytest.raises(FaceError, match=r"expected 0\.5 to 3600 s"):
             draw_stream(names, np.random.default_rng(0), duration_s=duration, frames_per_s=50.0)
 
     @pytest.mark.parametrize("rate", [0.0, -100.0, float("nan"), float("inf")])
@@ -280,8 +283,8 @@ class TestBadArguments:
             perform(names, 0, "happy", 2.0, rate)
 
     def test_too_many_frames_are_refused_before_they_take_memory(self, names):
-        with pytest.raises(FaceError, match="at most 1000000 frames"):
-            perform(names, 0, "happy", 1e9, 1e9)
+        with pytest.raises(FaceError, match="at most 200000 frames"):
+            perform(names, 0, "happy", 3600.0, 1e9)
 
     def test_an_unknown_expression_is_refused(self, names):
         with pytest.raises(FaceError, match="no expression 'bored' is known, expected one of neu"):

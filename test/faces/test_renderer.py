@@ -218,7 +218,8 @@ def test_a_head_that_drifts_by_tenths_of_a_pixel_changes_the_picture_evenly(kit,
     drift[:, :2] = np.arange(40)[:, None] * step / pixels_per_cm
     logs = [np.log(p + 20) for _, p in renderer.frames(motion(kit, 40, position=drift))]
     change = np.abs(np.diff(logs, axis=0)).sum(axis=(1, 2))
-    assert change.max() < 1.5 * change.mean()
+    # One sample a pixel instead of five makes bursts of 1.21 and 1.26 times the mean.
+    assert change.max() < 1.15 * change.mean()
 
 
 def nowhere(kit):

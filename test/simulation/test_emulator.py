@@ -24,9 +24,7 @@ def pixel(*values, dt_s=0.1, settings=IDEAL, dtype=np.float32):
 def still(value, shape, dt_s, n, **changes):
     """The events of pixels that always see the same."""
     frame = np.full(shape, value, np.uint8)
-    return simulate_frames(
-        ((i * dt_s, frame) for i in range(n)), replace(IDEAL, **changes), seed=1
-    )
+    return simulate_frames(((i * dt_s, frame) for i in range(n)), replace(IDEAL, **changes), seed=1)
 
 
 def per_frame(events, n, dt_s=0.1):
@@ -297,7 +295,9 @@ class TestNastyInput:
         extreme = replace(IDEAL, positive_threshold=0.01, negative_threshold=0.01)
         emulator = Emulator(extreme, 3, 3, seed=0)
         emulator.feed(np.zeros((3, 3), np.uint8), 0.0)
-        counts = [len(emulator.feed(np.full((3, 3), 255, np.uint8), float(i))) for i in range(1, 60)]
+        counts = [
+            len(emulator.feed(np.full((3, 3), 255, np.uint8), float(i))) for i in range(1, 60)
+        ]
         assert max(counts) == 100
         assert sum(counts) == 9 * int(lin_log(np.array(255)) / 0.01)
         assert counts[-1] == 0
@@ -306,7 +306,9 @@ class TestNastyInput:
     @settings(max_examples=60, deadline=None)
     @given(
         values=st.lists(
-            st.floats(-(2.0**100), 2.0**100, width=32) | st.floats(0, 255, width=32), min_size=2, max_size=6
+            st.floats(-(2.0**100), 2.0**100, width=32) | st.floats(0, 255, width=32),
+            min_size=2,
+            max_size=6,
         ),
         steps=st.lists(st.floats(1e-6, 1e4), min_size=6, max_size=6),
         preset=st.sampled_from(list(PRESETS)),

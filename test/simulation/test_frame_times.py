@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -51,5 +52,5 @@ def test_a_break_is_closed_for_all_frames_behind_it():
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=2, max_size=20))
 def test_times_ascend_without_breaks_whatever_the_stamps(stamps):
     found, _ = placed(*stamps)
-    steps = [after - before for before, after in zip(found, found[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(found)]
     assert all(0.0 <= step <= LONGEST_BREAK_S + 1e-6 for step in steps)

@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+from video_files import HEIGHT, WIDTH, frames
 
 from cs3d_ros.simulation.errors import VideoError
 from cs3d_ros.simulation.video import open_video
-from video_files import HEIGHT, WIDTH, frames
 
 
 def write(folder, names, pictures=None):
@@ -31,7 +31,9 @@ def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
 
 
 def test_the_last_number_of_a_name_counts(tmp_path):
-    _, pictures, _ = read(write(tmp_path, ["s01_take2_10.png", "s01_take2_9.png", "s02_take1_11.png"]))
+    _, pictures, _ = read(
+        write(tmp_path, ["s01_take2_10.png", "s01_take2_9.png", "s02_take1_11.png"])
+    )
     order = [1, 0, 2]
     assert all(np.array_equal(p, frames(3)[i]) for p, i in zip(pictures, order, strict=True))
 
@@ -97,7 +99,7 @@ def test_a_folder_needs_a_rate(tmp_path):
 
 def test_a_size_that_changes_is_an_error(tmp_path):
     folder = write(tmp_path, ["1.png", "2.png"], [*frames(1), *frames(1, 32, 32)])
-    with open_video(folder, 25.0) as video, pytest.raises(VideoError, match="32x32.*64x48"):
+    with open_video(folder, 25.0) as video, pytest.raises(VideoError, match=r"32x32.*64x48"):
         list(video)
 
 

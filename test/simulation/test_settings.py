@@ -40,5 +40,5 @@ def test_what_is_no_sensible_number_is_refused_by_name(name, value):
 
 
 def test_a_threshold_of_nothing_is_refused():
-    with pytest.raises(SimulationError, match="positive_threshold is 0.0"):
+    with pytest.raises(SimulationError, match=r"positive_threshold is 0\.0"):
         EmulatorSettings(positive_threshold=0.0)

@@ -4,11 +4,11 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-
 import video_files
+from video_files import HEIGHT, WIDTH, frames, write_mp4, write_video
+
 from cs3d_ros.simulation.errors import VideoError
 from cs3d_ros.simulation.video import open_video
-from video_files import HEIGHT, WIDTH, frames, write_mp4, write_video
 
 
 def read(path, frame_rate=None):
@@ -142,12 +142,13 @@ def test_no_such_file():
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no video at all\n", b"\0" * 5000, b"\x89PNG\r\n\x1a\n", b"RIFF\xff\xff\xff\xff"]
+    "content",
+    [b"", b"no video at all\n", b"\0" * 5000, b"\x89PNG\r\n\x1a\n", b"RIFF\xff\xff\xff\xff"],
 )
 def test_what_is_no_video_is_refused_in_silence(tmp_path, capfd, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    with pytest.raises(VideoError, match="a.mp4"):
+    with pytest.raises(VideoError, match=r"a\.mp4"):
         open_video(path)
     assert capfd.readouterr().err == ""
 
@@ -159,20 +160,15 @@ def test_a_video_cut_within_its_header_is_refused(tmp_path):
         open_video(path)
 
 
-def test_a_video_whose_frames_are_garbage_is_refused_or_told(tmp_path):
+def test_a_video_whose_frames_are_garbage_is_refused(tmp_path):
     path = write_mp4(tmp_path / "a.mp4", frames(5))
     data = bytearray(path.read_bytes())
     begin = data.index(b"mdat") + 4
     end = data.index(b"moov") - 4
     data[begin:end] = b"\xff" * (end - begin)
     path.write_bytes(data)
-    try:
-        with open_video(path) as video:
-            list(video)
-    except VideoError as error:
-        assert str(path) in str(error)
-    else:
-        assert video.damage is not None
+    with pytest.raises(VideoError, match="no frame of it can be decoded"):
+        open_video(path)
 
 
 def test_a_playlist_cannot_reach_out(tmp_path):
@@ -192,19 +188,13 @@ def test_too_large_a_picture_is_refused(tmp_path):
 
 
 def test_a_size_that_changes_midway_does_no_harm(tmp_path):
-    """Two streams of one codec behind each other, as a broken recorder leaves them.
-
-    OpenCV scales the second to the size of the first; where it does not, it is an error.
-    """
+    """Two streams of one codec behind each other: OpenCV scales the second to the first's size."""
     path = tmp_path / "a.mjpeg"
     pictures = frames(4) + frames(4, 96, 80)
     path.write_bytes(b"".join(cv2.imencode(".jpg", p)[1].tobytes() for p in pictures))
-    try:
-        _, found, _ = read(path, 25.0)
-    except VideoError as error:
-        assert "96x80" in str(error)
-    else:
-        assert {p.shape for p in found} == {(HEIGHT, WIDTH)}
+    _, found, _ = read(path, 25.0)
+    assert len(found) == 8
+    assert {p.shape for p in found} == {(HEIGHT, WIDTH)}
 
 
 def test_names_that_look_like_patterns_are_just_names(tmp_path):
