@@ -18,7 +18,7 @@ from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.expressions import EXPRESSIONS
 
-CLIPS_PER_SHARD = 64
+CLIPS_PER_SHARD = 32
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 

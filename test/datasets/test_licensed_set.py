@@ -33,7 +33,7 @@ def small(tmp_path):
     folder = tmp_path / "adfes"
     frames = expression_frames(8)
     for subject in ("F01", "F02"):
-        video_file(folder / f"{subject}-Joy-Face Forward.mpeg", frames)
+        video_file(folder / f"{subject}-Joy-Face Forward.mpeg", frames, codec="MPG2")
     (folder / "F03-Joy-Face Forward.mpeg").write_bytes(b"no video")
     (folder / "F03-Pride-Face Forward.mpeg").write_bytes(b"no video")
     return folder
