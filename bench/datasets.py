@@ -27,10 +27,10 @@ import torch
 from cs3d_ros.datasets.augmentation import PRESETS as AUGMENTATIONS
 from cs3d_ros.datasets.build import Plan, build, shards_of
 from cs3d_ros.datasets.clip import Clip
+from cs3d_ros.datasets.clip_windows import cut_window
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.loading import WindowDataset
 from cs3d_ros.datasets.shards import ShardReader, ShardWriter
-from cs3d_ros.datasets.windows import cut_window
 from cs3d_ros.events import tensors
 from cs3d_ros.simulation.emulator import simulate_frames
 from cs3d_ros.simulation.settings import PRESETS

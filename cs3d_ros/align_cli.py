@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
-    from cs3d_ros.faces.aligned_video import AlignedVideo
+    from cs3d_ros.faces.alignment.aligned_video import AlignedVideo
 
 # The command imports what it needs, so that `cs3d --help` does not wait for it.
 
@@ -97,12 +97,12 @@ def _number(text: str) -> float:
 
 
 def _align(arguments: argparse.Namespace) -> int:
-    from cs3d_ros.faces.align_preview import preview_bytes
-    from cs3d_ros.faces.aligned_video import align
-    from cs3d_ros.faces.alignment import AlignSettings
+    from cs3d_ros.faces.alignment.align_preview import preview_bytes
+    from cs3d_ros.faces.alignment.aligned_video import align
+    from cs3d_ros.faces.alignment.alignment import AlignSettings
+    from cs3d_ros.faces.alignment.face_file import check_face_file, write_faces
+    from cs3d_ros.faces.alignment.landmarks import open_finder
     from cs3d_ros.faces.errors import FaceError
-    from cs3d_ros.faces.face_file import check_face_file, write_faces
-    from cs3d_ros.faces.landmarks import open_finder
     from cs3d_ros.recordings.output import replaced
     from cs3d_ros.recordings.recording import expanded
 

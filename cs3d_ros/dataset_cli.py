@@ -26,7 +26,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "dataset",
         help="make data sets of labelled event clips, look into them, check them",
         description="Data sets of labelled event clips to train and to evaluate on. No ROS needed; "
-        'needs pyarrow and tqdm: pip install "cs3d_ros[datasets]"',
+        'needs pyarrow and tqdm: pip install "cs3d_ros[train]"',
     )
     of_dataset = dataset.add_subparsers(required=True, metavar="COMMAND")
     _add_make(of_dataset)

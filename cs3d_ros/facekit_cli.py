@@ -32,7 +32,7 @@ def add_convert_facekit(commands: argparse._SubParsersAction[argparse.ArgumentPa
 def _convert(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from cs3d_ros.faces.facekit_import import convert_facekit
+    from cs3d_ros.faces.rendering.facekit_import import convert_facekit
     from cs3d_ros.recordings.output import check_target, replaced
     from cs3d_ros.recordings.recording import expanded
 

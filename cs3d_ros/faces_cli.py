@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cs3d_ros.align_cli import add_align
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.facekit_cli import add_convert_facekit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_render(of_faces)
     _add_sheet(of_faces)
     add_align(of_faces)
+    add_convert_facekit(of_faces)
 
 
 def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -158,7 +160,7 @@ def _cast(arguments: argparse.Namespace) -> Cast:
 def _render(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from cs3d_ros.faces.face_file import write_faces
+    from cs3d_ros.faces.alignment.face_file import write_faces
     from cs3d_ros.faces.recording import record_take
     from cs3d_ros.faces.take import draw_stream_take, draw_take
     from cs3d_ros.recordings.output import check_target, kind_of, replaced

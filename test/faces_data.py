@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cs3d_ros.faces.facekit import VERTICES, FaceKit
 from cs3d_ros.faces.person import Person
+from cs3d_ros.faces.rendering.facekit import VERTICES, FaceKit
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cs3d_ros.faces.landmarks import Face
+from cs3d_ros.faces.alignment.landmarks import Face
 from faces_data import photographs_path
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from cs3d_ros.align_cli import add_align
 from cs3d_ros.errors import Cs3dError
-from cs3d_ros.faces import landmarks
+from cs3d_ros.faces.alignment import landmarks
+from cs3d_ros.faces.alignment.landmarks import Face
 from cs3d_ros.faces.errors import FaceError
-from cs3d_ros.faces.landmarks import Face
 from cs3d_ros.simulation.video import open_video
 from moving_faces import KnownFinder, drawn_face, picture_folder, video_file
 
@@ -140,7 +140,7 @@ class TestRefusals:
         self, video, tmp_path, monkeypatch
     ):
         monkeypatch.setattr(
-            "cs3d_ros.faces.face_file._compare",
+            "cs3d_ros.faces.alignment.face_file._compare",
             lambda path, *_: (_ for _ in ()).throw(FaceError(f"{path}: is full")),
         )
         with pytest.raises(FaceError, match=f"^{tmp_path}/face.mov: is full"):

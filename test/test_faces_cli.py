@@ -17,12 +17,12 @@ def render(target, *more):
     return run("render", target, "--facekit", facekit_path(), *small, *more)
 
 
-def test_the_help_shows_the_three_commands(capsys):
+def test_the_help_shows_the_four_commands(capsys):
     with pytest.raises(SystemExit) as end:
         run("--help")
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("render", "sheet", "align"))
+    assert all(command in out for command in ("render", "sheet", "align", "convert-facekit"))
 
 
 def test_a_bag_has_events_and_labels(tmp_path, capsys):

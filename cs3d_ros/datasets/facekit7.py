@@ -21,7 +21,7 @@ import numpy as np
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.plan import Plan, RecordingPlan, ShardPlan, shards_of
-from cs3d_ros.events.packets import Events
+from cs3d_ros.datasets.shards import cut_to_resolution
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.faces.cast import Cast
 from cs3d_ros.faces.recording import record_take
@@ -226,7 +226,7 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
     events = simulate_frames(take.frames(), PRESETS[light], int(rng.integers(2**63)))
     return Clip(
         name=spec["name"],
-        events=_whole_microseconds(events),
+        events=cut_to_resolution(events),
         width=DEFAULT_SIZE,
         height=DEFAULT_SIZE,
         duration_ns=round(studio.clip_s * 1e9),
@@ -248,11 +248,6 @@ def make_recording(studio: Studio, spec: Mapping[str, Any], path: Path) -> dict[
     record_take(take, path, BAG, light, int(rng.integers(2**63)))
     counts = Counter(expression for expression, _ in take.expressions)
     return {**spec, "expressions": {name: counts[name] for name in EXPRESSIONS if counts[name]}}
-
-
-def _whole_microseconds(events: Events) -> Events:
-    """Events with the resolution of real cameras, and of the shards."""
-    return Events(events.t_ns // 1000 * 1000, events.x, events.y, events.p)
 
 
 def _pictures(folder: Path | None) -> list[Path]:

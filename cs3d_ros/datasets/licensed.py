@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from cs3d_ros.datasets.clip import Clip, Course
+from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.events.packets import Events
-from cs3d_ros.expressions import EXPRESSIONS
-from cs3d_ros.faces.aligned_video import align
-from cs3d_ros.faces.alignment import AlignSettings
-from cs3d_ros.faces.landmarks import LandmarkFinder
+from cs3d_ros.expressions import EXPRESSIONS, Course
+from cs3d_ros.faces.alignment.aligned_video import align
+from cs3d_ros.faces.alignment.alignment import AlignSettings
+from cs3d_ros.faces.alignment.landmarks import LandmarkFinder
 from cs3d_ros.simulation.emulator import simulate_frames
 from cs3d_ros.simulation.settings import EmulatorSettings
 from cs3d_ros.simulation.upsampling import upsampled

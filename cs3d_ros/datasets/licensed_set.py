@@ -15,7 +15,7 @@ from cs3d_ros.datasets.licensed import LicensedClip, Sources
 from cs3d_ros.datasets.licensed import make_clip as make_licensed_clip
 from cs3d_ros.datasets.plan import Plan, shards_of
 from cs3d_ros.expressions import EXPRESSIONS
-from cs3d_ros.faces.landmarks import LandmarkFinder, open_finder
+from cs3d_ros.faces.alignment.landmarks import LandmarkFinder, open_finder
 from cs3d_ros.simulation.settings import PRESETS
 
 _SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}

@@ -8,10 +8,10 @@ from torch.utils.data import Dataset
 
 from cs3d_ros.datasets.augmentation import preset
 from cs3d_ros.datasets.clip import Clip
+from cs3d_ros.datasets.clip_windows import cut_window, draw_window, grid_windows, window_label
 from cs3d_ros.datasets.dataset import Part
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.shards import ClipInfo
-from cs3d_ros.datasets.windows import cut_window, draw_window, grid_windows, window_label
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.tensors import (

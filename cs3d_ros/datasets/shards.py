@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from cs3d_ros.datasets.clip import Clip, Course
+from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.extras import load_pyarrow
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.packets import Events
+from cs3d_ros.expressions import Course
 
 RESOLUTION_NS = 1000
 """Times of events are kept in whole µs; what is finer is cut off."""

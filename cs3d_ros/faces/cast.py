@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs3d_ros.faces.errors import FaceError
-from cs3d_ros.faces.facekit import load_facekit
-from cs3d_ros.faces.people import photographed_person, random_person
-from cs3d_ros.faces.photographs import load_photographs
+from cs3d_ros.faces.people.people import photographed_person, random_person
+from cs3d_ros.faces.people.photographs import load_photographs
+from cs3d_ros.faces.rendering.facekit import load_facekit
 
 if TYPE_CHECKING:
     from cs3d_ros.faces.person import Person

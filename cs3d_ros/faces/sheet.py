@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cs3d_ros.datasets.clip import Course
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE, Events
+from cs3d_ros.expressions import Course
 from cs3d_ros.faces.errors import FaceError
 
 EVENTS_NS = 100_000_000

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cs3d_ros.faces.look import draw_look
-from cs3d_ros.faces.performance import draw_performance, draw_stream
-from cs3d_ros.faces.renderer import Renderer
+from cs3d_ros.faces.acting.performance import draw_performance, draw_stream
+from cs3d_ros.faces.rendering.look import draw_look
+from cs3d_ros.faces.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
-    from cs3d_ros.datasets.clip import Course
+    from cs3d_ros.expressions import Course
     from cs3d_ros.faces.cast import Cast
     from cs3d_ros.faces.motion import Motion
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from cs3d_ros.datasets.build import Plan, RecordingPlan, build, shards_of
-from cs3d_ros.datasets.clip import Clip, Course
+from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.engines import choose_engine
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.encoding import encode_events
 from cs3d_ros.events.packets import EventPacket, Events
-from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.expressions import EXPRESSIONS, Course
 
 SECOND_NS = 1_000_000_000
 

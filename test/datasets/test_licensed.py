@@ -12,8 +12,8 @@ from cs3d_ros.datasets.licensed import (
     make_clip,
 )
 from cs3d_ros.errors import Cs3dError
+from cs3d_ros.faces.alignment.landmarks import open_finder
 from cs3d_ros.faces.errors import FaceError
-from cs3d_ros.faces.landmarks import open_finder
 from cs3d_ros.simulation.errors import VideoError
 from cs3d_ros.simulation.settings import PRESETS
 from moving_faces import KnownFinder, expression_frames, face_in, picture_folder, video_file

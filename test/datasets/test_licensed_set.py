@@ -10,7 +10,7 @@ from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.licensed import LICENSED, list_sources
 from cs3d_ros.datasets.licensed_set import make_plan
 from cs3d_ros.expressions import EXPRESSIONS
-from cs3d_ros.faces.landmarks import INSTALL
+from cs3d_ros.faces.alignment.landmarks import INSTALL
 from moving_faces import expression_frames, video_file
 
 LABELS = ("Anger", "Disgust", "Fear", "Joy", "Neutral", "Sadness", "Surprise", "Pride")

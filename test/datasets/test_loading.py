@@ -4,10 +4,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from cs3d_ros.datasets.build import build
+from cs3d_ros.datasets.clip_windows import cut_window
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.loading import GridWindowDataset, WindowDataset
-from cs3d_ros.datasets.windows import cut_window
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.tensors import TensorError, bin_window
 from cs3d_ros.expressions import EXPRESSIONS

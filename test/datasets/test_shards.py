@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cs3d_ros.datasets.clip import Clip, Course
+from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.shards import ShardReader, ShardWriter, cut_to_resolution
 from cs3d_ros.events.packets import Events
+from cs3d_ros.expressions import Course
 from dataset_helpers import assert_equal, random_events, some_clip
 
 

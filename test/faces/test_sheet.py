@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cs3d_ros.datasets.clip import Course
 from cs3d_ros.events.packets import Events
+from cs3d_ros.expressions import Course
 from cs3d_ros.faces.errors import FaceError
 from cs3d_ros.faces.sheet import Cell, contact_sheet, event_picture, middle_of_onset
 

@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-from video_files import HEIGHT, WIDTH, frames
 
 from cs3d_ros.simulation.errors import VideoError
 from cs3d_ros.simulation.video import open_video
+from video_files import HEIGHT, WIDTH, frames
 
 
 def write(folder, names, pictures=None):

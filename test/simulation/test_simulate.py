@@ -5,8 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scenes import SIDE, frames, mouth
-from video_files import write_video
 
 from cs3d_ros.recordings import RecordingError, open_recording
 from cs3d_ros.recordings.exact_events import exact_events
@@ -18,6 +16,8 @@ from cs3d_ros.simulation.settings import PRESETS
 from cs3d_ros.simulation.simulate import fitted, simulate
 from cs3d_ros.simulation.upsampling import upsampled
 from cs3d_ros.simulation.video import open_video
+from scenes import SIDE, frames, mouth
+from video_files import write_video
 
 CLEAN = PRESETS["clean"]
 

@@ -1,12 +1,12 @@
 import cv2
 import numpy as np
 import pytest
-from scenes import SCENES, event_map, frames, mouth, moving
 
 from cs3d_ros.simulation.emulator import simulate_frames
 from cs3d_ros.simulation.errors import SimulationError
 from cs3d_ros.simulation.settings import PRESETS
 from cs3d_ros.simulation.upsampling import MAX_FACTOR, FramePair, upsampled
+from scenes import SCENES, event_map, frames, mouth, moving
 
 
 def still(n, rate, shape=(20, 30)):

@@ -4,11 +4,11 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-import video_files
-from video_files import HEIGHT, WIDTH, frames, write_mp4, write_video
 
+import video_files
 from cs3d_ros.simulation.errors import VideoError
 from cs3d_ros.simulation.video import open_video
+from video_files import HEIGHT, WIDTH, frames, write_mp4, write_video
 
 
 def read(path, frame_rate=None):

@@ -1,0 +1,1 @@
+"""Real faces in videos: found, tracked, cut out upright and calm."""

@@ -1,0 +1,1 @@
+"""Who is rendered: shapes, skins, hair, glasses."""

@@ -1,0 +1,1 @@
+"""The morphable face, posed, lit and drawn."""
