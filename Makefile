@@ -29,6 +29,8 @@ bench:
 	@$(RUN) python3 bench/stages.py $(ARGS)
 	@$(RUN) python3 bench/decoding.py $(ARGS)
 	@$(RUN) python3 bench/binning.py $(ARGS)
+	@$(RUN) python3 bench/simulation.py
+	@$(RUN) python3 bench/datasets.py
 
 fuzz: setup
 	@$(RUN) python3 test/fuzz_decoders.py $(ARGS)

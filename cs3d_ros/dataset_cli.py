@@ -98,7 +98,7 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             help="from the folder that its owners hand out under a licence",
             description="Turn a licensed set into event clips: aligned faces, seen by an event "
             "camera. docs/datasets.md tells the layout of the folder, and which of its labels are "
-            "taken. Needs MediaPipe, docs/faces.md tells how to install it.",
+            "taken. Needs MediaPipe, docs/alignment.md tells how to install it.",
         )
         licensed.add_argument("source", metavar="SOURCE", type=_path, help="the set's folder")
         _add_output(licensed)
