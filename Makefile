@@ -17,13 +17,20 @@ setup:
 demo: setup
 	@$(RUN) python3 -m cs3d_ros.nodes.demo $(if $(BAG),--bag "$(BAG)") $(ARGS)
 
+# With ARGS, just those tests. Without, all: two at a time, and those with real nodes, whose timing
+# matters, on their own.
 test: lint
+ifneq ($(ARGS),)
 	@$(RUN) python3 -m pytest $(ARGS)
+else
+	@$(RUN) python3 -m pytest --numprocesses 2 --dist loadfile --ignore test/nodes
+	@$(RUN) python3 -m pytest test/nodes
+endif
 
 lint: setup
 	@$(RUN) ruff format --check . && ruff check . && mypy
 
-# ARGS go to each of them, such as --seconds 5.
+# ARGS go to each of the first three, such as --seconds 5.
 bench:
 	@tools/setup.sh bench
 	@$(RUN) python3 bench/stages.py $(ARGS)
