@@ -19,9 +19,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cs3d_ros.faces import renderer as module
 from cs3d_ros.faces.motion import Motion
 from cs3d_ros.faces.person import Person
+from cs3d_ros.faces.rendering import renderer as module
 from cs3d_ros.faces.rendering.facekit import FaceKit, load_facekit
 from cs3d_ros.faces.rendering.look import Look
 from cs3d_ros.faces.rendering.renderer import Renderer

@@ -70,10 +70,10 @@ def add_align(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="where the face is lost for longer, take the longest stretch with it",
     )
     align.add_argument(
-        "--frame-rate",
+        "--video-rate",
         type=_number,
         metavar="R",
-        help="frames per second: a folder needs it; for a file instead of its time stamps",
+        help="frames per second of VIDEO; needed for a folder, replaces the time stamps of a file",
     )
     align.add_argument(
         "--finder",
@@ -97,6 +97,9 @@ def _number(text: str) -> float:
 
 
 def _align(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.extras import load_extra
+
+    load_extra("cv2", "train")
     from cs3d_ros.faces.alignment.align_preview import preview_bytes
     from cs3d_ros.faces.alignment.aligned_video import align
     from cs3d_ros.faces.alignment.alignment import AlignSettings
@@ -120,13 +123,15 @@ def _align(arguments: argparse.Namespace) -> int:
     for path in (target, preview):
         if path is not None:
             _check_free(source, path, arguments.overwrite)
+    if preview is not None and preview.resolve().parent == source.resolve():
+        raise Cs3dError(f"{preview}: lies among the pictures to be read; choose another folder")
     finder = open_finder(arguments.finder)
     try:
         faces = align(
             source,
             finder,
             settings,
-            frame_rate=arguments.frame_rate,
+            frame_rate=arguments.video_rate,
             cut=arguments.cut,
         )
     finally:
@@ -145,7 +150,7 @@ def _align(arguments: argparse.Namespace) -> int:
                 raise Cs3dError(f"{preview}: cannot be written ({error})") from error
     _tell(faces, finder.name, target)
     if faces.damage is not None:
-        raise Cs3dError(f"{faces.damage}; aligned are the frames before")
+        raise Cs3dError(f"{faces.damage}; aligned is what could be decoded")
     return 0
 
 

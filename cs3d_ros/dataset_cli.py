@@ -32,14 +32,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_make(of_dataset)
 
     summary = of_dataset.add_parser("summary", help="what is in a data set")
-    summary.add_argument("folder", metavar="FOLDER", help="the data set")
+    summary.add_argument("folder", type=_path, metavar="FOLDER", help="the data set")
     summary.add_argument("--json", action="store_true", help="print one JSON object")
     summary.set_defaults(run=_summary)
 
     check = of_dataset.add_parser(
         "check", help="compare all files of a data set with their checksums"
     )
-    check.add_argument("folder", metavar="FOLDER", help="the data set")
+    check.add_argument("folder", type=_path, metavar="FOLDER", help="the data set")
     check.set_defaults(run=_check)
 
 
@@ -70,7 +70,7 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     facekit7.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     facekit7.add_argument(
-        "--clips", type=int, default=4200, metavar="N", help="number of clips (default: 4200)"
+        "--clips", type=int, default=3500, metavar="N", help="number of clips (default: 3500)"
     )
     facekit7.add_argument(
         "--clip-s", type=float, default=2.0, metavar="S", help="length of a clip (default: 2)"
@@ -136,7 +136,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
 def _make_facekit7(arguments: argparse.Namespace) -> int:
@@ -179,9 +182,14 @@ def _tell(what: str, items: Sequence[str]) -> None:
 
 def _build(plan: Plan, arguments: argparse.Namespace) -> int:
     from cs3d_ros.datasets.build import build
-    from cs3d_ros.datasets.engines import choose_engine
+    from cs3d_ros.datasets.engines import GO_ON, choose_engine
 
-    manifest = build(plan, arguments.out, choose_engine(arguments.workers, arguments.cluster))
+    engine = choose_engine(arguments.workers, arguments.cluster)
+    try:
+        manifest = build(plan, arguments.out, engine)
+    except KeyboardInterrupt:
+        print(f"cs3d: {arguments.out}: interrupted; {GO_ON}", file=sys.stderr)
+        raise
     print(arguments.out)
     print(_as_text(manifest))
     _tell("skipped", [f"a clip of {skip.part}: {skip.reason}" for skip in manifest.skipped])
@@ -209,13 +217,14 @@ def _as_text(manifest: Manifest) -> str:
         f"{totals['skipped']} clips skipped",
         f"{'part':<12}{'clips':>7}{'people':>8}{'events':>15}  classes",
     ]
-    lines += [_part_as_text(name, part) for name, part in manifest.parts.items()]
+    lines += [_part_as_text(*part, manifest.labels) for part in manifest.parts.items()]
     lines += [f"recordings/{recording.name}" for recording in manifest.recordings]
     return "\n".join(lines)
 
 
-def _part_as_text(name: str, part: PartEntry) -> str:
-    classes = ", ".join(f"{label} {count}" for label, count in part.expressions.items())
+def _part_as_text(name: str, part: PartEntry, labels: Sequence[str]) -> str:
+    shown = {label: part.expressions.get(label, 0) for label in labels}
+    classes = ", ".join(f"{label} {count}" for label, count in shown.items() if count)
     return f"{name:<12}{part.clips:>7,}{len(part.subjects):>8}{part.events:>15,}  {classes}"
 
 

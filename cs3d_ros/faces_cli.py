@@ -96,7 +96,7 @@ def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="a contact sheet of rendered faces, one row for each expression",
         description="Render several people at the apex of each expression onto one picture, so "
         "that you can judge them. Below each: the events of the 100 ms around the middle of the "
-        "onset, ON white and OFF black.",
+        "onset, ON white and OFF black. These take a minute or two; --no-events is quick.",
     )
     sheet.add_argument("target", metavar="OUT.png", help="picture to write")
     _add_inputs(sheet)
@@ -160,15 +160,22 @@ def _cast(arguments: argparse.Namespace) -> Cast:
 def _render(arguments: argparse.Namespace) -> int:
     import numpy as np
 
+    from cs3d_ros.extras import load_extra
+
+    load_extra("cv2", "train")
     from cs3d_ros.faces.alignment.face_file import write_faces
     from cs3d_ros.faces.recording import record_take
     from cs3d_ros.faces.take import draw_stream_take, draw_take
+    from cs3d_ros.recordings import RecordingError
     from cs3d_ros.recordings.output import check_target, kind_of, replaced
     from cs3d_ros.recordings.recording import expanded
 
     target = expanded(arguments.target)
     is_video = target.suffix.lower() == ".mov"
-    kind = ".mov" if is_video else kind_of(arguments.target)
+    try:
+        kind = ".mov" if is_video else kind_of(arguments.target)
+    except RecordingError as error:
+        raise Cs3dError(f"{error}; a video is written as .mov") from error
     check_target(arguments.facekit, target, kind, arguments.overwrite)
     cast = _cast(arguments)
     rng = np.random.default_rng(arguments.seed)
@@ -198,7 +205,7 @@ def _render(arguments: argparse.Namespace) -> int:
         )
     with replaced(target, arguments.overwrite) as new:
         if is_video:
-            pictures = (picture for _, picture in take.frames())
+            pictures = (np.rint(picture).astype(np.uint8) for _, picture in take.frames())
             write_faces(new, take.motion.time_s, pictures, arguments.frame_rate)
             made = f"{len(take.motion):,} frames"
         else:
@@ -214,10 +221,11 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _sheet(arguments: argparse.Namespace) -> int:
-    import cv2
+    from cs3d_ros.extras import load_extra
 
+    cv2 = load_extra("cv2", "train")
     from cs3d_ros.faces.sheet import contact_sheet
-    from cs3d_ros.recordings.output import replaced
+    from cs3d_ros.recordings.output import check_target, replaced
     from cs3d_ros.recordings.recording import expanded
 
     target = expanded(arguments.target)
@@ -225,14 +233,15 @@ def _sheet(arguments: argparse.Namespace) -> int:
         raise Cs3dError(f"{target}: expected a name that ends in .png")
     if not 1 <= arguments.people <= 50:
         raise Cs3dError(f"{arguments.people} people in a row, expected 1 to 50")
+    check_target(arguments.facekit, target, ".png", arguments.overwrite)
     cast = _cast(arguments)
     subjects = _mixed(cast, arguments.people)
     captions = [arguments.expression] * 5 if arguments.expression else EXPRESSIONS
-    rows = [
-        (caption, [_cell(cast, s, caption, arguments, row, i) for i, s in enumerate(subjects)])
-        for row, caption in enumerate(captions)
-    ]
     with replaced(target, arguments.overwrite) as new:
+        rows = [
+            (caption, [_cell(cast, s, caption, arguments, row, i) for i, s in enumerate(subjects)])
+            for row, caption in enumerate(captions)
+        ]
         encoded: tuple[bool, np.ndarray] = cv2.imencode(".png", contact_sheet(rows))
         try:
             new.write_bytes(encoded[1].tobytes())

@@ -105,6 +105,9 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.extras import load_extra
+
+    load_extra("cv2", "train")
     from cs3d_ros.simulation.settings import PRESETS
     from cs3d_ros.simulation.simulate import simulate
     from cs3d_ros.simulation.upsampling import DEFAULT_RATE

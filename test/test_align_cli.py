@@ -1,4 +1,5 @@
 import argparse
+import sys
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ class TestOutput:
 
     def test_a_folder_of_pictures_is_a_video(self, tmp_path):
         folder = picture_folder(tmp_path / "clip", [drawn_face(160)] * 5)
-        align(folder, tmp_path / "face.mov", "--frame-rate", 200, "--size", 64)
+        align(folder, tmp_path / "face.mov", "--video-rate", 200, "--size", 64)
         with open_video(tmp_path / "face.mov") as faces:
             assert faces.frames_per_s == 200
             assert (faces.width, len(list(faces))) == (64, 5)
@@ -67,7 +68,7 @@ class TestOutput:
 
     def test_a_damaged_video_is_aligned_as_far_as_it_goes_and_an_error(self, video, tmp_path):
         video.write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
-        with pytest.raises(Cs3dError, match="damaged; aligned are the frames before"):
+        with pytest.raises(Cs3dError, match="damaged; aligned is what could be decoded"):
             align(video, tmp_path / "face.mov")
         with open_video(tmp_path / "face.mov") as faces:
             assert 0 < len(list(faces)) < 20
@@ -113,6 +114,13 @@ class TestRefusals:
         with pytest.raises(Cs3dError, match="is not a file"):
             align(video, tmp_path / "face.mov", "--overwrite")
 
+    def test_a_preview_is_not_put_among_the_pictures(self, tmp_path):
+        folder = picture_folder(tmp_path / "clip", [drawn_face(160)] * 3)
+        before = self.left(folder)
+        with pytest.raises(Cs3dError, match="lies among the pictures"):
+            align(folder, tmp_path / "a.mov", "--preview", folder / "p.png", "--video-rate", 25)
+        assert (self.left(folder), self.left(tmp_path)) == (before, ["clip"])
+
     def test_words_are_no_numbers(self, video, capsys):
         with pytest.raises(SystemExit):
             align(video, "face.mov", "--smoothing", "much")
@@ -146,6 +154,12 @@ class TestRefusals:
         with pytest.raises(FaceError, match=f"^{tmp_path}/face.mov: is full"):
             align(video, tmp_path / "face.mov")
         assert self.left(tmp_path) == ["person.avi"]
+
+
+def test_without_opencv_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(Cs3dError, match=r"this needs cv2 .* pip install"):
+        align("a.mp4", tmp_path / "face.mov")
 
 
 def test_without_a_finder_it_says_what_to_install(video, tmp_path, monkeypatch):

@@ -3,6 +3,9 @@ import json
 import pytest
 
 from cs3d_ros.cli import main
+from cs3d_ros.datasets import engines, facekit7
+from cs3d_ros.datasets.clip import Clip
+from cs3d_ros.events.packets import Events
 from faces_data import facekit_path
 
 
@@ -11,26 +14,26 @@ def run(*arguments):
 
 
 def make(out, *more):
-    arguments = (
-        "--facekit",
-        facekit_path(),
-        "--clips",
-        42,
-        "--clip-s",
-        0.5,
-        "--stream-s",
-        0,
-        "--workers",
-        2,
-    )
-    return run("make", "facekit-7", out, *arguments, *more)
+    arguments = ["--clips", "42", "--clip-s", "0.5", "--stream-s", "0", "--workers", "1"]
+    return run("make", "facekit-7", out, "--facekit", facekit_path(), *arguments, *more)
+
+
+def empty_clip(studio, spec):
+    """What stands for rendering, which takes its time; by the name that the plan knows it by."""
+    values = {key: spec[key] for key in ("name", "expression", "subject", "light")}
+    return Clip(events=Events.empty(), width=112, height=112, duration_ns=500_000_000, **values)
+
+
+empty_clip.__module__, empty_clip.__qualname__ = facekit7.__name__, "make_clip"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The smallest facekit-7 there is."""
+    """The smallest facekit-7 there is, of clips without events."""
     folder = tmp_path_factory.mktemp("sets") / "small"
-    assert make(folder) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(facekit7, "make_clip", empty_clip)
+        assert make(folder) == 0
     return folder
 
 
@@ -86,6 +89,24 @@ def test_a_facekit_has_to_be_named(tmp_path, capsys):
     assert "--facekit" in capsys.readouterr().err
 
 
-def test_a_cluster_that_nobody_answers_for_is_one_line(tmp_path, capsys):
+@pytest.mark.parametrize("command", [["summary"], ["check"], ["make", "facekit-7"]])
+def test_a_home_that_nobody_has_is_wrong_usage(capsys, command):
+    with pytest.raises(SystemExit) as end:
+        run(*command, "~nobody-of-this-name/out")
+    assert end.value.code == 2
+    assert "~nobody-of-this-name/out: Could not" in capsys.readouterr().err
+
+
+def test_ctrl_c_tells_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cs3d_ros.datasets.build.build", interrupted)
+    assert make(tmp_path / "out") == 130
+    assert "interrupted; what is finished is kept: run the same" in capsys.readouterr().err
+
+
+def test_a_cluster_that_nobody_answers_for_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(engines, "_CONNECT_S", 1.0)
     assert make(tmp_path / "out", "--cluster", "tcp://127.0.0.1:9") == 1
     assert "127.0.0.1:9" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -80,6 +82,16 @@ def test_a_file_that_is_no_facekit_is_refused(tmp_path, capsys):
     assert "kit.npz" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [("render", "face.mov"), ("sheet", "sheet.png")])
+def test_without_opencv_one_line_says_what_to_install(tmp_path, capsys, monkeypatch, arguments):
+    command, name = arguments
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert run(command, tmp_path / name, "--facekit", tmp_path / "kit.npz") == 1
+    err = capsys.readouterr().err
+    assert "pip install" in err
+    assert err.count("\n") == 1
+
+
 def test_a_sheet_shows_faces_and_events(tmp_path):
     target = tmp_path / "sheet.png"
     more = ("--people", 1, "--expression", "surprised")
@@ -92,9 +104,20 @@ def test_a_sheet_shows_faces_and_events(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("sheet.jpg",), r"\.png"), (("sheet.png", "--people", "0"), "1 to 50")],
+    [
+        (("sheet.jpg",), ".png"),
+        (("sheet.png", "--people", "0"), "1 to 50"),
+        (("nowhere/sheet.png",), "nowhere"),
+    ],
 )
 def test_impossible_sheets_are_refused(tmp_path, capsys, arguments, message):
     name, *more = arguments
     assert run("sheet", tmp_path / name, "--facekit", facekit_path(), *more) == 1
-    assert message.replace("\\", "") in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_another_kind_is_told_all_kinds_that_there_are(tmp_path, capsys):
+    assert render(tmp_path / "face.mp4") == 1
+    err = capsys.readouterr().err
+    assert all(suffix in err for suffix in (".mov", ".raw", ".csv", ".npz"))

@@ -81,13 +81,21 @@ def test_bad_input_is_one_line_and_status_1(capsys, tmp_path, video):
     for source, target, reason in [
         ("/no/such/video.mp4", tmp_path / "a.npz", "no such file"),
         (video, tmp_path / "a.mp4", "cannot write '.mp4'"),
-        (str(tmp_path), tmp_path / "a.npz", "give the frame rate"),
+        (str(tmp_path), tmp_path / "a.npz", "(--video-rate)"),
         (write_video(tmp_path / "one.avi", 1), tmp_path / "a.npz", "one frame only"),
     ]:
         assert main(["events", "simulate", source, str(target)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("cs3d: ")
         assert reason in line
+
+
+def test_without_opencv_it_says_what_to_install(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert main(["events", "simulate", "a.mp4", str(tmp_path / "a.npz")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("cs3d: this needs cv2")
+    assert "pip install" in line
 
 
 def test_damage_is_told_after_what_could_be_simulated(capsys, tmp_path):

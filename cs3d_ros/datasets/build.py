@@ -27,7 +27,6 @@ from typing import Any
 
 from cs3d_ros.datasets.engines import Engine, Serial
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.extras import load_extra, load_pyarrow
 from cs3d_ros.datasets.folder import BuildFolder, open_folder
 from cs3d_ros.datasets.making import Made, make, tasks_of
 from cs3d_ros.datasets.manifest import (
@@ -40,6 +39,7 @@ from cs3d_ros.datasets.manifest import (
     shard_entry,
 )
 from cs3d_ros.datasets.plan import Plan, RecordingPlan, ShardPlan, shards_of
+from cs3d_ros.extras import load_extra, load_pyarrow
 
 __all__ = ["Plan", "RecordingPlan", "ShardPlan", "build", "shards_of"]
 
@@ -80,7 +80,13 @@ def build(
             return folder.finished
         tally = _Tally(plan)
         for record in folder.records():
-            tally.add(record)
+            try:
+                tally.add(record)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise DatasetError(
+                    f"{folder.path}: its notes of an earlier run are damaged "
+                    f"({type(error).__name__}: {error}); remove the folder"
+                ) from error
         with _noted(folder, engine, tally):
             _make_the_rest(plan, folder, engine, tally, progress)
         manifest = tally.manifest()

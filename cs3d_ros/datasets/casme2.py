@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.extras import load_extra
 from cs3d_ros.datasets.licensed import Collection, LicensedClip, Sources, clip_name
+from cs3d_ros.extras import load_extra
 
 LABELS: dict[str, str | None] = {
     "happiness": "happy",

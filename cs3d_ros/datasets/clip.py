@@ -24,7 +24,7 @@ class Clip:
             `duration_ns`.
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
-        duration_ns: Length of the clip.
+        duration_ns: Length of the clip, more than 0.
         expression: What it shows at its apex, one of the data set's labels; EXPRESSIONS of
             `cs3d_ros.expressions` wherever they fit.
         subject: Who shows it; no subject is in two parts of a data set.
@@ -32,6 +32,9 @@ class Clip:
         course: When the expression comes and goes; None for a clip that shows none (neutral), or
             whose times are unknown.
         provenance: Where it comes from, as JSON can hold it.
+
+    Raises:
+        DatasetError: Something of this does not hold.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Clip:
                 f"{self.name}: a picture of {self.width}x{self.height} pixels, expected sides from "
                 f"1 to {MAX_SENSOR_SIDE}"
             )
+        if self.duration_ns <= 0:
+            raise DatasetError(f"{self.name}: a length of {self.duration_ns} ns")
         if self.light not in LIGHTS:
             raise DatasetError(f"{self.name}: light {self.light!r}, expected one of {LIGHTS}")
         t, x, y = self.events.t_ns, self.events.x, self.events.y

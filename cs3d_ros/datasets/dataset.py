@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.extras import load_pyarrow
 from cs3d_ros.datasets.folder import UNFINISHED
 from cs3d_ros.datasets.manifest import MANIFEST, Manifest, PartEntry, is_whole
 from cs3d_ros.datasets.shards import ClipInfo, ShardReader
+from cs3d_ros.extras import load_pyarrow
 
 
 class Part(Sequence[Clip]):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -14,7 +16,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.extras import load_extra
+from cs3d_ros.extras import load_extra
 
 GO_ON = "what is finished is kept: run the same command again to go on"
 
@@ -73,8 +75,10 @@ class Processes:
         self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]
     ) -> Iterator[_Result]:
         """See `Engine.map_unordered`."""
+        # A worker that is stopped in the middle leaves its temporary files; here they are found.
+        scratch = tempfile.mkdtemp(prefix="cs3d-workers-")
         executor = futures.ProcessPoolExecutor(
-            self.workers, multiprocessing.get_context("spawn"), _begin_worker
+            self.workers, multiprocessing.get_context("spawn"), _begin_worker, (scratch,)
         )
         try:
             ahead = iter(tasks)
@@ -91,18 +95,21 @@ class Processes:
             ) from None
         finally:
             _end(executor)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _begin_worker() -> None:
+def _begin_worker(scratch: str) -> None:
+    tempfile.tempdir = scratch
     # Ctrl-C reaches the whole group; the main process alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent, scratch), daemon=True).start()
 
 
-def _end_with(parent: Any) -> None:
+def _end_with(parent: Any, scratch: str) -> None:
     parent.join()
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
 
 

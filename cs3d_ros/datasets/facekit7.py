@@ -44,6 +44,9 @@ _SHARES = {"train": 0.68, "validation": 0.10, "test": 0.22}
 _RANDOM_PEOPLE = 136
 """Twice as many as there are photographs in the Face Research Lab London Set with consent."""
 
+_MAX_CLIPS, _MAX_STREAMS = 100_000, 1000
+_CHUNK_BYTES = 1 << 20
+
 _SEED_CLIP, _SEED_STREAM, _SEED_SUBJECTS = 1, 2, 3
 
 
@@ -55,18 +58,18 @@ class Facekit7:
         facekit: The morphable face; see `load_facekit`.
         photographs: Folder of photographs; None for random people only.
         seed: Of everything that is drawn, not negative.
-        clips: Number of clips, at least one for each class, light condition and part; rounded so
-            that classes and light conditions are equally often.
+        clips: Number of clips, at least one for each class, light condition and part, at most
+            100,000; rounded so that classes and light conditions are equally often.
         clip_s: Length of a clip in s.
         stream_s: Length of a stream in s; 0 for no streams.
         streams: Streams in each light condition, of the test part; half as many, at least one, of
-            the validation part.
+            the validation part; at most 1000.
     """
 
     facekit: Path
     photographs: Path | None = None
     seed: int = 0
-    clips: int = 4200
+    clips: int = 3500
     clip_s: float = 2.0
     stream_s: float = 180.0
     streams: int = 2
@@ -87,12 +90,16 @@ def make_plan(choices: Facekit7) -> Plan:
             f"{choices.clips} clips, expected at least {cell * len(PARTS)}: one for each of "
             f"{len(EXPRESSIONS)} classes, {len(CONDITIONS)} light conditions and {len(PARTS)} parts"
         )
+    if choices.clips > _MAX_CLIPS:
+        raise DatasetError(f"{choices.clips} clips, expected at most {_MAX_CLIPS}")
     if not 0.5 <= choices.clip_s <= 60:
         raise DatasetError(f"clips of {choices.clip_s} s, expected 0.5 to 60")
     if choices.stream_s and not 10 <= choices.stream_s <= 3600:
         raise DatasetError(f"streams of {choices.stream_s} s, expected 0 (none) or 10 to 3600")
-    if choices.streams < 1:
-        raise DatasetError(f"{choices.streams} streams, expected at least 1, or a length of 0 s")
+    if not 1 <= choices.streams <= _MAX_STREAMS:
+        raise DatasetError(
+            f"{choices.streams} streams, expected 1 to {_MAX_STREAMS}, or a length of 0 s"
+        )
     cast = Cast(choices.facekit, choices.photographs, choices.seed)
     subjects = _subjects(cast.photographed, choices.seed)
     shards: list[ShardPlan] = []
@@ -115,7 +122,7 @@ def make_plan(choices: Facekit7) -> Plan:
             "size": DEFAULT_SIZE,
             "seed": choices.seed,
             "facekit_sha256": _sha256([choices.facekit]),
-            "photographs_sha256": _sha256(_pictures(choices.photographs)),
+            "photographs_sha256": _sha256(_pictures(choices.photographs, cast.photographed)),
         },
         sources={
             "facekit": str(choices.facekit),
@@ -152,24 +159,23 @@ def _subjects(photographed: Sequence[str], seed: int) -> dict[str, list[str]]:
 def _clip_specs(part: str, subjects: Sequence[str], times: int, seed: int) -> list[dict[str, Any]]:
     """`times` clips of each class and light condition, in random order.
 
-    Photographed and random people take turns, and within each kind all are equally often.
+    In each class and light condition photographed and random people take turns, and all of a kind
+    are equally often. Where the number is odd, the kind that has one more is another in the other
+    light, and in the next class.
     """
     rng = np.random.default_rng([seed, _SEED_CLIP, PARTS.index(part)])
-    cells = [(e, light) for e in EXPRESSIONS for light in CONDITIONS for _ in range(times)]
     kinds = [[s for s in subjects if s.startswith(k)] for k in ("photo-", "random-")]
-    turns = [_turns(kind, len(cells), rng) for kind in kinds if kind]
-    shown_by = [turns[n % len(turns)][n // len(turns)] for n in range(len(cells))]
-    order = rng.permutation(len(cells))
+    count = len(EXPRESSIONS) * len(CONDITIONS) * times
+    turns = [iter(_turns(kind, count, rng)) for kind in kinds if kind]
+    clips: list[dict[str, Any]] = []
+    for i, expression in enumerate(EXPRESSIONS):
+        for j, light in enumerate(CONDITIONS):
+            for turn in range((i + j) * times, (i + j + 1) * times):
+                subject = next(turns[turn % len(turns)])
+                clips.append({"subject": subject, "expression": expression, "light": light})
     return [
-        {
-            "name": f"{part}-{number:05d}",
-            "part": part,
-            "number": number,
-            "subject": shown_by[number],
-            "expression": cells[i][0],
-            "light": cells[i][1],
-        }
-        for number, i in enumerate(order)
+        {"name": f"{part}-{number:05d}", "part": part, "number": number, **clips[i]}
+        for number, i in enumerate(rng.permutation(len(clips)))
     ]
 
 
@@ -223,7 +229,8 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
     )
     expression, light = spec["expression"], spec["light"]
     take = draw_take(studio.cast, spec["subject"], expression, light, rng, duration_s=studio.clip_s)
-    events = simulate_frames(take.frames(), PRESETS[light], int(rng.integers(2**63)))
+    camera_seed = int(rng.integers(2**63))
+    events = simulate_frames(take.frames(), PRESETS[light], camera_seed)
     return Clip(
         name=spec["name"],
         events=cut_to_resolution(events),
@@ -234,7 +241,7 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
         subject=spec["subject"],
         light=light,
         course=take.expressions[0][1] if take.expressions else None,
-        provenance=take.description,
+        provenance={**take.description, "camera_seed": camera_seed},
     )
 
 
@@ -250,15 +257,27 @@ def make_recording(studio: Studio, spec: Mapping[str, Any], path: Path) -> dict[
     return {**spec, "expressions": {name: counts[name] for name in EXPRESSIONS if counts[name]}}
 
 
-def _pictures(folder: Path | None) -> list[Path]:
-    return [] if folder is None else sorted(p for p in folder.iterdir() if p.is_file())
+def _pictures(folder: Path | None, photographed: Sequence[str]) -> list[Path]:
+    """What is used of a folder of photographs; nothing else in it counts."""
+    if folder is None:
+        return []
+    names = ["faces.json", *(f"{s.removeprefix('photo-')}.jpg" for s in photographed)]
+    return [folder / name for name in names]
 
 
 def _sha256(files: Sequence[Path]) -> str:
-    """Checksum over the names and contents of files."""
+    """Checksum over the names and contents of files.
+
+    Raises:
+        DatasetError: One cannot be read.
+    """
     digest = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.name} {len(content)}\n".encode())
-        digest.update(content)
+    for path in files:
+        try:
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,19 @@ class BuildFolder:
         """What is whole of an earlier run; the rest of it is forgotten.
 
         Files with skipped clips are not among them: what went wrong may have been put right.
+
+        Raises:
+            DatasetError: The notes of the earlier run cannot be read or written.
         """
         kept: dict[str, dict[str, Any]] = {}
         try:
             lines = (self._unfinished / _PROGRESS).read_bytes().splitlines()
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise DatasetError(
+                f"{self._unfinished / _PROGRESS}: cannot be read ({error.strerror}); whose is it?"
+            ) from error
         for line in lines:
             try:
                 record = json.loads(line)
@@ -179,7 +186,9 @@ class BuildFolder:
             new.rename(target)
             _sync_folder(target.parent)
         except OSError as error:
-            new.unlink(missing_ok=True)
+            # Where nothing can be written, nothing can be removed either.
+            with suppress(OSError):
+                new.unlink()
             raise _not_written(target, error) from error
 
     def _append(self, name: str, record: Mapping[str, Any]) -> None:

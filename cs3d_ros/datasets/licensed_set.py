@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cs3d_ros.datasets.clip import Clip
+from cs3d_ros.datasets.clip import LIGHTS, Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.licensed import LicensedClip, Sources
 from cs3d_ros.datasets.licensed import make_clip as make_licensed_clip
@@ -95,5 +95,5 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
     source = LicensedClip.from_json(values | {"path": str(studio.folder / spec["path"])})
     seed = int(np.random.default_rng(spec["seed"]).integers(2**63))
     settings = PRESETS[studio.light]
-    light = studio.light if studio.light != "clean" else "sufficient"
+    light = studio.light if studio.light in LIGHTS else "unknown"
     return make_licensed_clip(source, studio.finder, settings, seed, light)

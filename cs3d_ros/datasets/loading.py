@@ -24,6 +24,7 @@ from cs3d_ros.events.tensors import (
 from cs3d_ros.events.windows import Window
 
 _TRIES = 64
+_PLACES_A_WINDOW = 16
 
 
 class _Windows(Dataset):
@@ -59,7 +60,8 @@ class WindowDataset(_Windows):
     Item i is `(tensor, label)`: float32 of shape (C, T, H, W) and the index of the class. It
     depends on seed, epoch and i alone, whatever the number of the DataLoader's workers.
 
-    A window lies anywhere in its clip, where it is clear what it shows; see `windows.window_label`.
+    A window lies anywhere in its clip where it is clear what it shows; see
+    `clip_windows.window_label`.
 
     Args:
         part: The clips.
@@ -83,6 +85,8 @@ class WindowDataset(_Windows):
     ) -> None:
         super().__init__(part, window_ns, bins, size, representation)
         preset(augmentation)
+        if seed < 0:
+            raise DatasetError(f"a seed of {seed}, expected a whole number from 0 on")
         self.augmentation = augmentation
         self.seed = seed
         # Shared, so that workers that live for several epochs see it change.
@@ -126,9 +130,16 @@ class WindowDataset(_Windows):
             label = self._label(clip, start_ns, end_ns)
             if label is not None:
                 return start_ns, end_ns, label
+        # A moment in a long clip, whose other windows show no class.
+        hop_ns = max(1, self.window_ns // _PLACES_A_WINDOW)
+        places = grid_windows(clip.duration_ns, self.window_ns, hop_ns)
+        labels = [(*place, self._label(clip, *place)) for place in places]
+        clear = [(start, end, label) for start, end, label in labels if label is not None]
+        if clear:
+            return clear[rng.integers(len(clear))]
         raise DatasetError(
-            f"clip {clip.name}: none of {_TRIES} windows of {self.window_ns * 1e-6:g} ms clearly "
-            f"shows one of {list(self.labels)}"
+            f"clip {clip.name}: no window of {self.window_ns * 1e-6:g} ms clearly shows one of "
+            f"{list(self.labels)}"
         )
 
 

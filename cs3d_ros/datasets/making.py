@@ -15,13 +15,13 @@ from typing import Any
 
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.extras import load_extra
 from cs3d_ros.datasets.manifest import FileEntry, ShardEntry, SkippedClip
 from cs3d_ros.datasets.plan import Plan, RecordingPlan, ShardPlan, environment
 from cs3d_ros.datasets.shards import ShardWriter
 from cs3d_ros.errors import Cs3dError
+from cs3d_ros.extras import load_extra
 
-_context_lock = Lock()
+_turn = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def tasks_of(plan: Plan) -> list[Task]:
 
 
 def make(task: Task) -> Made:
-    """Do a task.
+    """Do a task. Threads of one process take turns.
 
     Raises:
         DatasetError: This machine has other versions, or the plan's functions failed other than by
@@ -85,9 +85,10 @@ def make(task: Task) -> Made:
             f"a worker on {ours['machine']} has {', '.join(differences)}: its files would differ; "
             "install the same versions on all machines"
         )
-    with one_thread():
+    # The context is not made for several threads, and the number of OpenCV's is the process's.
+    with _turn, one_thread():
         try:
-            context = _shared_context(task.make_context, task.arguments)
+            context = _context(task.make_context, task.arguments)
         except Cs3dError:
             raise
         except Exception as error:
@@ -95,12 +96,6 @@ def make(task: Task) -> Made:
         if isinstance(task.what, ShardPlan):
             return _make_shard(task.what, task.make, context)
         return _make_recording(task.what, task.make, context)
-
-
-def _shared_context(function: Callable[..., Any] | None, arguments: str) -> Any:
-    # lru_cache alone would let two threads make it at the same time.
-    with _context_lock:
-        return _context(function, arguments)
 
 
 @lru_cache(maxsize=1)
@@ -197,7 +192,7 @@ def one_thread() -> Iterator[None]:
     threadpoolctl = load_extra("threadpoolctl", "train")
     try:
         cv2 = load_extra("cv2", "train")
-    except DatasetError:
+    except Cs3dError:
         cv2 = None
     before = cv2.getNumThreads() if cv2 is not None else 0
     with threadpoolctl.threadpool_limits(limits=1):

@@ -18,6 +18,7 @@ VERSION = 1
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ class PartEntry:
         expressions: Number of clips by what they show.
         lights: Number of clips by light.
         subjects: Number of clips by subject.
+
+    Raises:
+        DatasetError: Its numbers are not those of its files.
     """
 
     shards: tuple[ShardEntry, ...]
@@ -83,6 +87,21 @@ class PartEntry:
     lights: Mapping[str, int]
     subjects: Mapping[str, int]
 
+    def __post_init__(self) -> None:
+        summed = (
+            sum(shard.clips for shard in self.shards),
+            sum(shard.events for shard in self.shards),
+            sum(shard.file.bytes for shard in self.shards),
+        )
+        if summed != (self.clips, self.events, self.bytes):
+            raise DatasetError(
+                f"a part of {self.clips} clips, {self.events} events, {self.bytes} bytes, whose "
+                f"files have {summed[0]}, {summed[1]}, {summed[2]}"
+            )
+        for counts in (self.expressions, self.lights, self.subjects):
+            if sum(counts.values()) != self.clips:
+                raise DatasetError(f"a part of {self.clips} clips that counts {dict(counts)}")
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
@@ -90,13 +109,24 @@ class RecordingEntry:
 
     Attributes:
         name: Its name; the folder is recordings/NAME.
-        files: All that is in the folder.
+        files: All that is in the folder, at least one.
         info: What its maker says about it.
+
+    Raises:
+        DatasetError: Its files lie elsewhere, or its name leads out of the data set's folder.
     """
 
     name: str
     files: tuple[FileEntry, ...]
     info: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        folder = f"recordings/{self.name}/"
+        is_name = self.name and PurePosixPath(self.name).name == self.name
+        if not (is_name and self.files and all(f.file.startswith(folder) for f in self.files)):
+            raise DatasetError(
+                f"a recording named {self.name!r}, expected a name and files in recordings/NAME"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,26 +257,29 @@ def _manifest(content: dict[str, Any]) -> Manifest:
 def _part(content: dict[str, Any]) -> PartEntry:
     return PartEntry(
         shards=tuple(shard_entry(shard) for shard in _a(list, content["shards"])),
-        **{name: _a(int, content[name]) for name in ("clips", "events", "bytes", "duration_ns")},
-        **{name: _a(dict, content[name]) for name in ("expressions", "lights", "subjects")},
+        clips=_count(content["clips"]),
+        events=_count(content["events"]),
+        bytes=_count(content["bytes"]),
+        duration_ns=_count(content["duration_ns"]),
+        expressions=_counts(content["expressions"]),
+        lights=_counts(content["lights"]),
+        subjects=_counts(content["subjects"]),
     )
 
 
 def shard_entry(content: dict[str, Any]) -> ShardEntry:
     """The entry of a shard as JSON holds it; raises KeyError, TypeError or DatasetError."""
     return ShardEntry(
-        index=_a(int, content["index"]),
+        index=_count(content["index"]),
         file=file_entry(content["file"]),
-        clips=_a(int, content["clips"]),
-        events=_a(int, content["events"]),
+        clips=_count(content["clips"]),
+        events=_count(content["events"]),
     )
 
 
 def file_entry(content: dict[str, Any]) -> FileEntry:
     """The entry of a file as JSON holds it; raises KeyError, TypeError or DatasetError."""
-    return FileEntry(
-        _a(str, content["file"]), _a(int, content["bytes"]), _a(str, content["sha256"])
-    )
+    return FileEntry(_a(str, content["file"]), _count(content["bytes"]), _a(str, content["sha256"]))
 
 
 def _recording(content: dict[str, Any]) -> RecordingEntry:
@@ -260,8 +293,8 @@ def _recording(content: dict[str, Any]) -> RecordingEntry:
 def _skipped(content: dict[str, Any]) -> SkippedClip:
     return SkippedClip(
         part=_a(str, content["part"]),
-        shard=_a(int, content["shard"]),
-        position=_a(int, content["position"]),
+        shard=_count(content["shard"]),
+        position=_count(content["position"]),
         reason=_a(str, content["reason"]),
     )
 
@@ -270,6 +303,16 @@ def _a(kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(f"{value!r:.80} instead of a value of type {kind.__name__}")
     return value
+
+
+def _count(value: Any) -> int:
+    if not 0 <= _a(int, value) <= _LARGEST:
+        raise ValueError(f"{value!r:.80} instead of a number from 0 to {_LARGEST}")
+    return int(value)
+
+
+def _counts(content: Any) -> dict[str, int]:
+    return {name: _count(value) for name, value in _a(dict, content).items()}
 
 
 def sha256_of(path: Path) -> str:

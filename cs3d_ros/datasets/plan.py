@@ -76,7 +76,7 @@ class Plan:
         make_clip: `(context, spec) -> Clip`. An error of the package (`Cs3dError`) counts as a clip
             that could not be made; any other ends the build.
         make_context: `(settings, sources) -> context`, called once in each worker process, for what
-            is expensive to load. A worker with several threads shares it.
+            is expensive to load. The threads of a worker take turns with it.
         settings: Arguments, as JSON can hold them. They go into the manifest; a build that was
             interrupted goes on only with the same ones.
         sources: Where inputs lie on the workers' machines. They do not go into the manifest; put

@@ -14,10 +14,10 @@ import numpy as np
 
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.extras import load_pyarrow
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.packets import Events
 from cs3d_ros.expressions import Course
+from cs3d_ros.extras import load_pyarrow
 
 RESOLUTION_NS = 1000
 """Times of events are kept in whole µs; what is finer is cut off."""
@@ -165,6 +165,7 @@ class ShardReader:
             DatasetError: The file is damaged there.
         """
         batch = self._batch(self._whole, index)
+        pa = load_pyarrow()
         try:
             info = _info(batch)
             n = info.event_count
@@ -192,7 +193,7 @@ class ShardReader:
                 course=info.course,
                 provenance=info.provenance,
             )
-        except _BAD_CONTENT as error:
+        except (*_BAD_CONTENT, pa.ArrowException) as error:
             raise self._damaged(error) from error
 
     def infos(self) -> Iterator[ClipInfo]:
@@ -264,9 +265,12 @@ def _info(batch: Any) -> ClipInfo:
             if not isinstance(values[name], kind):
                 raise TypeError(f"{name} is {values[name]!r:.50}")
     moments = [values.pop(name, None) for name in _MOMENTS]
-    if any(not isinstance(moment, int | None) for moment in moments):
+    if moments == [None] * len(_MOMENTS):
+        return ClipInfo(**values, course=None)
+    onset, apex, release, offset = moments
+    if not all(isinstance(t, int) for t in (onset, apex, release or 0, offset)):
         raise TypeError(f"times {moments!r:.100}")
-    return ClipInfo(**values, course=None if moments[0] is None else Course(*moments))
+    return ClipInfo(**values, course=Course(onset, apex, release, offset))
 
 
 def _schema(pa: Any, is_wide: bool) -> Any:

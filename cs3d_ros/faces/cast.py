@@ -77,7 +77,11 @@ class Cast:
         match = re.fullmatch(r"random-(\d{1,9})", subject)
         if match is None:
             known = self.photographed
-            photographs = f"{known[0]} … {known[-1]}" if known else "none without photographs"
+            photographs = (
+                f"{known[0]} … {known[-1]}"
+                if known
+                else "none, as no folder of photographs is given"
+            )
             raise FaceError(
                 f"no subject {subject!r}; expected random-N with a number N, or one of the "
                 f"photographed ({photographs})"

@@ -24,8 +24,10 @@ class Motion:
             (positive: towards its left shoulder) in radians about its own centre, shape (n, 3),
             float32.
         position: Shift of the head in cm from its place at rest, shape (n, 3), float32.
-        camera: The camera's pan, tilt and roll in radians: all that it sees moves, the background
-            with the face; shape (n, 3), float32.
+        camera: The camera's pan (positive: to its right, so that the picture moves left), tilt
+            (positive: up, the picture moves down) and roll (positive: clockwise as it looks, the
+            picture turns counter-clockwise) in radians; the background moves with the face. Shape
+            (n, 3), float32.
         zoom: Factor to the focal length, shape (n,), float32, positive.
         light: Factor to the light on face and background, shape (n,), float32, positive.
         background: Shift of what is behind the head in widths of the picture, right and down,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +82,8 @@ def draw_take(
     expressions = [] if course is None else [(expression, course)]
     look = draw_look(rng, light)
     renderer = Renderer(cast.kit, cast.person(subject), look, size)
-    return Take(renderer, performance.motion, expressions, performance.description)
+    description = {**performance.description, "look": asdict(look)}
+    return Take(renderer, performance.motion, expressions, description)
 
 
 def draw_stream_take(
@@ -103,4 +104,5 @@ def draw_stream_take(
         cast.kit.expression_names, rng, duration_s=duration_s, frames_per_s=frames_per_s
     )
     look = draw_look(rng, light)
-    return Take(Renderer(cast.kit, cast.person(subject), look, size), motion, expressions, {})
+    renderer = Renderer(cast.kit, cast.person(subject), look, size)
+    return Take(renderer, motion, expressions, {"look": asdict(look)})

@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cs3d_ros.events.evt3 import MAX_COORDINATE
-from cs3d_ros.events.packets import EventPacket, Events
-from cs3d_ros.recordings import Label, write_csv, write_npz, write_raw, write_recording
+from cs3d_ros.events.packets import EventPacket, Events, PacketError
+from cs3d_ros.recordings import (
+    Label,
+    RecordingError,
+    write_csv,
+    write_npz,
+    write_raw,
+    write_recording,
+)
 from cs3d_ros.recordings.decoded import DecodedPackets
 from cs3d_ros.recordings.event_packets import packets
 from cs3d_ros.recordings.output import BAG
@@ -20,6 +27,7 @@ _WRITERS: dict[str, Callable[[Path, _Packets], None]] = {
     ".npz": write_npz,
 }
 _TABLES = (".csv", ".npz")
+_MAX_EVT3_SIDE = MAX_COORDINATE + 1
 
 
 def write_events(
@@ -43,20 +51,30 @@ def write_events(
         The number of packets.
 
     Raises:
-        RecordingError: It cannot be written.
+        RecordingError: It cannot be written; or a file is to hold labels, or no events.
         PacketError: The sensor is too large for .raw.
     """
+    if labels is not None and kind != BAG:
+        raise RecordingError(f"{path}: only a bag can hold labels, not {kind}")
+    fits = max(size) <= _MAX_EVT3_SIDE
+    # Before the first event is made: of a large video, that takes long.
+    if kind == ".raw" and not fits:
+        raise PacketError(
+            f"a sensor of {size[0]}x{size[1]} pixels, expected no more than {_MAX_EVT3_SIDE} on "
+            "each side for a .raw file; write a bag, .csv or .npz"
+        )
     counted = 0
 
     def sent() -> Iterator[tuple[int, EventPacket]]:
         nonlocal counted
         made = packets(path, chunks, size)
-        fits = max(size) <= MAX_COORDINATE + 1
         if kind not in _TABLES and (kind != BAG or fits):
             made = _as_evt3(made)
         for item in made:
             counted += 1
             yield item
+        if not counted and kind != BAG:
+            raise RecordingError(f"{path}: no events to write; only a bag can be without any")
 
     if kind == BAG:
         write_recording(path, sent(), labels=labels)

@@ -37,7 +37,7 @@ class PictureFolder(Video):
         if frame_rate is None:
             raise VideoError(
                 f"{path}: is a folder of pictures, which does not say how many are shown per "
-                "second; give the frame rate"
+                "second; give their rate (--video-rate)"
             )
         check_frame_rate(frame_rate)
         self.frames_per_s = frame_rate
@@ -68,7 +68,8 @@ class PictureFolder(Video):
             yield times.place((number - numbers[0]) / unit / self.frames_per_s), picture
         if bad:
             self.damage = (
-                f"{len(bad)} of {len(numbers)} pictures cannot be decoded; the first: {bad[0].name}"
+                f"{self.path}: {len(bad)} of {len(numbers)} pictures cannot be decoded, the first "
+                f"of them {bad[0].name}"
             )
         if times.replaced:
             self.remarks.append(f"{times.replaced} long breaks between pictures were closed")

@@ -47,11 +47,14 @@ def open_video(path: str | Path, frame_rate: float | None = None) -> Video:
         path = Path(path).expanduser()
     except RuntimeError as error:
         raise VideoError(f"{path}: no home folder to put for the ~ ({error})") from error
-    if not path.exists():
+    try:
+        is_folder = path.is_dir()
+        is_there = is_folder or path.exists()
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error})") from error
+    if not is_there:
         raise VideoError(f"{path}: no such file or folder")
-    if path.is_dir():
-        return PictureFolder(path, frame_rate)
-    return VideoFile(path, frame_rate)
+    return PictureFolder(path, frame_rate) if is_folder else VideoFile(path, frame_rate)
 
 
 class VideoFile(Video):

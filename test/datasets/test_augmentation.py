@@ -238,6 +238,23 @@ class TestPresets:
         flipped = [after.x[0] != BIG.events.x[0] for after in repeated(half, 400)]
         assert 160 < sum(flipped) < 240
 
+    def test_what_is_drawn_is_what_was_published(self):
+        common = [
+            (0.5, augmentation.flip),
+            (0.5, augmentation.add_noise),
+            (0.2, augmentation.reverse_time),
+            (1.0, augmentation.flip_polarities),
+            (1.0, augmentation.resize_crop),
+        ]
+        drop, mirror = (1.0, augmentation.event_drop), (0.5, augmentation.mirror)
+        steps = {name: list(p.__closure__[0].cell_contents) for name, p in PRESETS.items()}
+        assert steps == {
+            "none": [],
+            "spiking-fer": common,
+            "eventdrop": [*common, drop],
+            "eventdrop+mirror": [*common, drop, mirror],
+        }
+
     @pytest.mark.parametrize("name", ["spiking-fer", "eventdrop", "eventdrop+mirror"])
     def test_each_has_more_than_the_one_before(self, name):
         kept = np.mean([len(after) for after in repeated(preset(name), 60)])

@@ -167,6 +167,16 @@ class TestGoingOn:
         build(some_plan(tmp_path), tmp_path / "out")
         assert contents(tmp_path / "out") == whole
 
+    def test_damaged_notes_are_told(self, tmp_path, monkeypatch):
+        failing_after(monkeypatch, 4, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build(some_plan(tmp_path), tmp_path / "out")
+        monkeypatch.undo()
+        progress = tmp_path / "out" / "unfinished" / "progress.jsonl"
+        progress.write_text(progress.read_text().replace('"clips": [[', '"clops": [['))
+        with pytest.raises(DatasetError, match=r"notes of an earlier run are damaged \(KeyError"):
+            build(some_plan(tmp_path), tmp_path / "out")
+
     def test_other_arguments_are_refused_by_name(self, tmp_path, monkeypatch):
         failing_after(monkeypatch, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -261,6 +271,15 @@ class TestTheFolder:
         build(some_plan(tmp_path), tmp_path / "out")
         assert contents(tmp_path / "out") == whole
 
+    def test_a_disk_that_cannot_be_written_to_is_one_error(self, tmp_path, monkeypatch):
+        def refuse(path, *arguments):
+            raise OSError(30, "Read-only file system")
+
+        monkeypatch.setattr(folder_module, "_write_through", refuse)
+        monkeypatch.setattr(Path, "unlink", refuse)
+        with pytest.raises(DatasetError, match=r"cannot be written \(Read-only file system\)"):
+            build(some_plan(tmp_path), tmp_path / "out")
+
 
 class TestFaultyPlans:
     def test_an_unexpected_error_names_the_clip(self, tmp_path):
@@ -317,11 +336,17 @@ class TestInterrupted:
     """The real thing: a process that is ended by a signal."""
 
     def start(self, folder, workers):
+        temporary = folder.parent / "temporary"
+        temporary.mkdir()
         process = subprocess.Popen(
             [sys.executable, dataset_helpers.__file__, str(folder), str(workers), "waits"],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([*sys.path]),
+                "TMPDIR": str(temporary),
+            },
             start_new_session=True,
         )
         for line in process.stderr:
@@ -344,6 +369,7 @@ class TestInterrupted:
         process.stderr.close()
         assert ended == status
         wait_until_gone(worker)
+        assert list((tmp_path / "temporary").iterdir()) == []
         with pytest.raises(DatasetError, match="unfinished"):
             open_dataset(tmp_path / "out")
         (tmp_path / "mended").touch()

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from cs3d_ros.datasets import extras
+from cs3d_ros import extras
 from cs3d_ros.datasets.build import build
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.errors import DatasetError
@@ -96,7 +96,11 @@ class TestDamage:
 
     def test_a_shard_with_other_clips_than_said(self, copied):
         manifest = json.loads((copied / "manifest.json").read_text())
-        manifest["parts"]["train"]["shards"][0]["clips"] = 5
+        part = manifest["parts"]["train"]
+        part["shards"][0]["clips"] = 5
+        part["clips"] += 1
+        for counts in (part["expressions"], part["lights"], part["subjects"]):
+            counts[min(counts)] += 1
         (copied / "manifest.json").write_text(json.dumps(manifest))
         train = open_dataset(copied).part("train")
         with pytest.raises(DatasetError, match="holds another number of clips"):

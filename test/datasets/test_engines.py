@@ -1,7 +1,9 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +157,25 @@ class TestChoice:
 
 
 class TestTasks:
+    def test_threads_of_a_worker_take_turns(self, tmp_path):
+        at_work = []
+        most = []
+
+        def crowded(settings, sources):
+            at_work.append(1)
+            time.sleep(0.05)
+            most.append(len(at_work))
+            at_work.pop()
+
+        # The context of another task each time, so that none is remembered.
+        tasks = [
+            replace(tasks_of(some_plan(tmp_path))[-1], make_context=crowded, arguments=f"[{n}, 0]")
+            for n in range(4)
+        ]
+        with ThreadPoolExecutor(4) as threads, pytest.raises(DatasetError, match="NoneType"):
+            list(threads.map(make, tasks))
+        assert most == [1, 1, 1, 1]
+
     def test_a_worker_with_other_versions_is_refused(self, tmp_path, monkeypatch):
         task = tasks_of(some_plan(tmp_path))[-1]
         theirs = {**making.environment(), "numpy": "0.1", "machine": "m68k"}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.loading import GridWindowDataset, WindowDataset
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.tensors import TensorError, bin_window
-from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.expressions import EXPRESSIONS, Course
 from dataset_helpers import some_plan
 
 MS = 1_000_000
@@ -27,6 +29,16 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def train(folder):
     return open_dataset(folder).part("train")
+
+
+class OneClip:
+    """A part of a single clip."""
+
+    def __init__(self, clip, labels):
+        self.clip, self.labels = clip, labels
+
+    def __len__(self):
+        return 1
 
 
 def all_of(dataset):
@@ -103,12 +115,24 @@ class TestTraining:
             WindowDataset(train, 300 * MS, representation="x")
         with pytest.raises(DatasetError, match="unknown augmentation"):
             WindowDataset(train, 300 * MS, augmentation="x")
+        with pytest.raises(DatasetError, match="a seed of -1"):
+            WindowDataset(train, 300 * MS, seed=-1)
 
     def test_windows_that_show_no_class_are_an_error(self, folder):
         train = open_dataset(folder).part("train")
         train.labels = EXPRESSIONS[1:]
-        with pytest.raises(DatasetError, match="clip train-0: none of 64 windows of 300 ms"):
+        with pytest.raises(DatasetError, match="clip train-0: no window of 300 ms clearly shows"):
             WindowDataset(train, 300 * MS)[0]
+
+    def test_a_moment_in_a_long_clip_is_found(self, folder, monkeypatch):
+        moment = Course(700 * MS, 702 * MS, None, 704 * MS)
+        clip = replace(open_dataset(folder).part("train")[1], course=moment)
+        train = OneClip(clip, EXPRESSIONS[1:])
+        dataset = WindowDataset(train, 16 * MS, **SMALL)
+        drawn = [dataset._draw(clip, np.random.default_rng(n)) for n in range(400)]
+        assert all(start < 704 * MS and end > 700 * MS for start, end, _ in drawn)
+        assert {label for _, _, label in drawn} == {0}
+        assert len({start for start, _, _ in drawn}) > 8
 
 
 class TestEvaluation:

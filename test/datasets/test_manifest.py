@@ -79,6 +79,38 @@ def test_files_outside_of_the_folder_are_refused(file):
         FileEntry(file, 1, SHA)
 
 
+@pytest.mark.parametrize("name", ["/etc", "../..", "..", ".", "", "a/b", "other"])
+def test_recordings_outside_of_their_folder_are_refused(name):
+    recording = {"name": name, "files": [], "info": {}}
+    for file in (f"recordings/{name}/s.mcap", "recordings/s/s.mcap"):
+        recording["files"] = [{"file": file, "bytes": 9, "sha256": SHA}]
+        if (name, file) != ("other", "recordings/other/s.mcap"):
+            with pytest.raises(DatasetError, match=r"expected a (name|path)"):
+                Manifest.from_json(changed(recordings=[recording]), PATH)
+    with pytest.raises(DatasetError, match="expected a name and files"):
+        Manifest.from_json(changed(recordings=[{**recording, "files": []}]), PATH)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("clips", 9), ("events", 99), ("bytes", 200), ("duration_ns", -1), ("clips", 10**400),
+        ("expressions", {"sad": 7}), ("lights", {"unknown": "8"}), ("subjects", {"a": 9, "b": -1}),
+    ],
+)  # fmt: skip
+def test_a_part_that_does_not_add_up_is_refused(name, value):
+    part = json.loads(some_manifest().to_json())["parts"]["train"]
+    with pytest.raises(DatasetError, match="is damaged"):
+        Manifest.from_json(changed(parts={"train": {**part, name: value}}), PATH)
+
+
+def test_a_file_with_less_than_no_clips_is_refused():
+    part = json.loads(some_manifest().to_json())["parts"]["train"]
+    part["shards"][0]["clips"], part["shards"][1]["clips"] = 10, -2
+    with pytest.raises(DatasetError, match="-2 instead of a number from 0"):
+        Manifest.from_json(changed(parts={"train": part}), PATH)
+
+
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_damage_is_refused_and_nothing_else_raised(data):

@@ -194,6 +194,15 @@ class TestDamagedFiles:
         with pytest.raises(DatasetError, match=r"x\.arrow: no file of clips, or a damaged one"):
             len(ShardReader(tmp_path / "x.arrow"))
 
+    @pytest.mark.parametrize(
+        "course", [Course(1, None, None, 3), Course(None, 1, 2, 3), Course(1, 2, 2, None)]
+    )
+    def test_courses_with_gaps(self, tmp_path, course):
+        reader = reader_of(tmp_path / "x.arrow", some_clip(course=course))
+        for read in (lambda: reader.clip(0), lambda: list(reader.infos())):
+            with pytest.raises(DatasetError, match="or a damaged one"):
+                read()
+
     def test_another_arrow_file(self, tmp_path):
         batch = pa.record_batch({"name": ["a"]})
         with pa.ipc.new_file(tmp_path / "x.arrow", batch.schema) as writer:

@@ -55,5 +55,5 @@ def test_an_unknown_subject_is_refused(cast, subject):
 def test_without_photographs_there_are_only_random_people():
     cast = Cast(facekit_path(), None, seed=0)
     assert cast.photographed == []
-    with pytest.raises(FaceError, match="none without photographs"):
+    with pytest.raises(FaceError, match="no folder of photographs is given"):
         cast.person("photo-001")

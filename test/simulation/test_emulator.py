@@ -133,6 +133,39 @@ class TestModel:
             columns(free)
         )
 
+    def test_an_event_just_at_the_end_of_the_refractory_period_is_suppressed(self):
+        """Four events are due at steps of 25 ms."""
+        for refractory_ms, times_ms in [(25, [25, 50, 75, 100]), (50, [25, 100])]:
+            events = pixel(50, 115, settings=replace(IDEAL, refractory_ms=refractory_ms))
+            assert (events.t_ns // 1_000_000).tolist() == times_ms
+
+    @pytest.mark.parametrize(
+        ("values", "on", "off", "polarity"),
+        [((100, 50, 40), 0.5, 0.3, 0), ((40, 80, 100), 0.3, 0.5, 1)],
+    )
+    def test_each_polarity_has_its_threshold(self, values, on, off, polarity):
+        uneven = replace(IDEAL, positive_threshold=on, negative_threshold=off)
+        events = pixel(*values, settings=uneven)
+        assert per_frame(events, 2) == [2, 1]
+        assert set(events.p.tolist()) == {polarity}
+
+    def test_no_threshold_is_below_the_least(self):
+        frames = [(t_s, np.full((50, 50), v, np.uint8)) for t_s, v in ((0.0, 50), (0.1, 100))]
+        events = simulate_frames(frames, replace(IDEAL, threshold_sigma=1.0), seed=1)
+        counts = np.bincount(events.y.astype(int) * 50 + events.x)
+        assert counts.max() == int(np.log(2) / 0.01)
+
+    def test_the_leak_is_as_fast_whatever_the_threshold(self):
+        events = still(128, (20, 20), 0.01, 102, leak_rate_hz=1.0, threshold_sigma=0.05)
+        counts = np.bincount(events.y.astype(int) * 20 + events.x, minlength=400)
+        assert set(counts.tolist()) == {1}
+
+    def test_after_shot_noise_a_pixel_compares_with_what_it_sees_then(self):
+        """A change just below the threshold is forgotten; noise is certain in each frame."""
+        noisy = replace(IDEAL, shot_noise_rate_hz=1000.0)
+        assert len(pixel(100, 124, settings=noisy, dt_s=1.0)) == 3
+        assert len(pixel(100, 122, 124, settings=noisy, dt_s=1.0)) == 4
+
     def test_all_pixels_share_the_times_of_the_one_with_most_events(self):
         frames = [(0.0, np.array([[50, 50]], np.uint8)), (0.1, np.array([[100, 62]], np.uint8))]
         events = simulate_frames(frames, IDEAL, seed=0)
@@ -175,6 +208,14 @@ class TestModel:
         ]
         # The mean of 1/x of a normal distribution cut at 0.01 is larger than 1/mean.
         assert 1.05 < rates[1] / rates[0] < 1.3
+
+    def test_shot_noise_of_each_polarity_is_by_its_own_threshold(self):
+        """Relative to 10, the deviation of the ON thresholds is none."""
+        uneven = replace(IDEAL, positive_threshold=10.0, threshold_sigma=0.07)
+        frames = [(i * 0.01, np.zeros((80, 80), np.uint8)) for i in range(200)]
+        events = simulate_frames(frames, replace(uneven, shot_noise_rate_hz=5.0), seed=1)
+        on = np.count_nonzero(events.p)
+        assert 1.1 < (len(events) - on) / on < 1.5
 
     def test_one_frame_can_have_noise_of_both_polarities_in_a_pixel(self):
         events = still(0, (4, 4), 1.0, 2, shot_noise_rate_hz=1000.0)

@@ -69,7 +69,7 @@ def test_pictures_that_do_not_decode_are_left_out_and_told(tmp_path):
     (folder / "3.png").write_bytes((folder / "3.png").read_bytes()[:20])
     times, _, video = read(folder, 100.0)
     np.testing.assert_allclose(times, [0.0, 0.01, 0.03])
-    assert video.damage == "2 of 5 pictures cannot be decoded; the first: 0.png"
+    assert video.damage == f"{folder}: 2 of 5 pictures cannot be decoded, the first of them 0.png"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_only_garbage_is_refused(tmp_path):
 
 
 def test_a_folder_needs_a_rate(tmp_path):
-    with pytest.raises(VideoError, match="give the frame rate"):
+    with pytest.raises(VideoError, match=r"give their rate \(--video-rate\)"):
         open_video(write(tmp_path, ["1.png"]))
 
 

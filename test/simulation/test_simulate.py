@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cs3d_ros.events.packets import PacketError
 from cs3d_ros.recordings import RecordingError, open_recording
 from cs3d_ros.recordings.exact_events import exact_events
 from cs3d_ros.simulation import event_writer
@@ -179,6 +180,10 @@ class TestBadInput:
     )
     def test_impossible_choices(self, video, tmp_path, choices, reason):
         self.refused(SimulationError, reason, tmp_path, video, **choices)
+
+    def test_a_sensor_too_large_for_raw(self, video, tmp_path):
+        reason = r"^a sensor of 2049x9 pixels"
+        self.refused(PacketError, reason, tmp_path, video, "a.raw", size=(2049, 9))
 
     def test_an_output_within_the_folder_of_pictures(self, tmp_path):
         for i in range(2):

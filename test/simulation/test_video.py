@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -201,6 +202,19 @@ def test_names_that_look_like_patterns_are_just_names(tmp_path):
     path = tmp_path / "a%03d.avi"
     shutil.copy(write_video(tmp_path / "b.avi", frames(3)), path)
     assert len(read(path)[0]) == 3
+
+
+def test_a_path_that_the_system_refuses_is_an_error(tmp_path, monkeypatch):
+    # Some releases of Python take what they are refused for absent.
+    with pytest.raises(VideoError, match=r"^a{300}: "):
+        open_video("a" * 300)
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(VideoError, match=r"a\.mp4: "):
+        open_video(tmp_path / "a.mp4")
 
 
 def test_one_frame_can_be_read(tmp_path):

@@ -17,6 +17,8 @@ from cs3d_ros.faces.errors import FaceError
 
 _OUTLIER_WINDOW_S = 0.25
 _OUTLIER_SIGMAS = 5.0
+# The time that it takes grows with it, and this is as calm as a camera at rest.
+_MAX_SMOOTHING_S = 60.0
 # What is no outlier in any case: shares of the face's size, of its size, and radians.
 _SHAKE = np.array([0.05, 0.05, 0.05, 0.05])
 
@@ -29,8 +31,8 @@ class AlignSettings:
         size: Sides of the cut picture in pixels.
         face_share: Width of the face as a share of them.
         smoothing_s: Standard deviation of the Gaussian over time that smooths place, size and tilt
-            of the cut, in seconds; 0 aligns each frame on its own, infinity cuts the same place out
-            of every frame, as a camera that stands still.
+            of the cut, up to 60 seconds; 0 aligns each frame on its own, infinity cuts the same
+            place out of every frame, as a camera that stands still.
         max_gap_s: Without a face for no longer than this, the cut is interpolated.
 
     Raises:
@@ -47,8 +49,11 @@ class AlignSettings:
             raise FaceError(f"size is {self.size}, expected 16 to 1024 pixels")
         if not 0.2 <= self.face_share <= 1.0:
             raise FaceError(f"face_share is {self.face_share}, expected 0.2 to 1")
-        if not self.smoothing_s >= 0:
-            raise FaceError(f"smoothing_s is {self.smoothing_s}, expected 0 or more seconds")
+        if not (0 <= self.smoothing_s <= _MAX_SMOOTHING_S or self.smoothing_s == math.inf):
+            raise FaceError(
+                f"smoothing_s is {self.smoothing_s}, expected 0 to {_MAX_SMOOTHING_S:g} seconds "
+                "or infinity"
+            )
         if not 0 <= self.max_gap_s <= 60:
             raise FaceError(f"max_gap_s is {self.max_gap_s}, expected 0 to 60 seconds")
 
@@ -130,10 +135,12 @@ def plan_alignment(
 
     Raises:
         FaceError: The face is lost for longer than `settings.max_gap_s`, also at either end, and
-            `cut` is False.
+            `cut` is False; or it jumps in every frame.
     """
     settings = settings or AlignSettings()
     believed = track.found & ~_outliers(track)
+    if not believed.any():
+        raise FaceError("the face jumps in every frame, expected one that moves steadily")
     stretches = _stretches(track.time_s, believed, settings.max_gap_s)
     first, last = max(stretches, key=lambda s: track.time_s[s[1] - 1] - track.time_s[s[0]])
     if not cut and last - first < len(track.time_s):

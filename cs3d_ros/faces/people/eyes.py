@@ -47,7 +47,7 @@ def draw_eyes(rng: np.random.Generator, skin: float) -> Eyes:
     brown = rng.random() < np.clip(1.5 - 4 * skin, 0.2, 0.98)
     return Eyes(
         iris=float(rng.uniform(0.016, 0.045) if brown else rng.uniform(0.05, 0.13)),
-        sclera=float(rng.uniform(0.8, 1.15) * (0.19 + 0.85 * skin)),
+        sclera=float(rng.uniform(0.8, 1.15) * (0.16 + 1.0 * skin)),
         pupil_cm=float(rng.uniform(0.17, 0.27)),
         teeth=float(rng.uniform(0.85, 1.1) * (0.38 + 0.9 * skin)),
     )
@@ -159,7 +159,7 @@ def _eyeball(ball: np.ndarray, eyes: Eyes, phases: np.ndarray) -> np.ndarray:
     angle = np.arctan2(y, x)
     streaks = sum(np.sin(k * angle + p) for k, p in zip((7, 11, 17, 23), phases, strict=True))
     iris = eyes.iris * (1 + 0.12 * streaks) * (0.75 + 0.5 * radius / _IRIS_CM)
-    white = eyes.sclera * (1 - 0.3 * step(0.7, 1.4, abs(x)))
+    white = eyes.sclera * (1 - 0.5 * step(0.55, 1.25, abs(x)))
     # The limbus: the iris ends in a dark and unsharp ring.
     ring = 0.55 * np.exp(-(((radius - 0.92 * _IRIS_CM) / _LIMBUS_CM) ** 2))
     skin = iris * (1 - ring)

@@ -98,7 +98,7 @@ class PhotographedSkin:
             cv2.fillConvexPoly(eye, np.round(corners).astype(np.int32), 1)
             levels.append(np.percentile(self.light[eye > 0], [20, 85]))
         dark, bright = np.mean(levels, axis=0) / _EYE_SHADE
-        return float(np.clip(1.3 * dark, 0.02, 0.2)), float(np.clip(bright, 0.2, 0.65))
+        return float(np.clip(1.3 * dark, 0.02, 0.2)), float(np.clip(bright, 0.12, 0.65))
 
     def unshaded(self, light: np.ndarray, normals: np.ndarray) -> np.ndarray:
         """The share of light that is reflected, by the light in the photograph.
@@ -190,7 +190,6 @@ def _harmonics(normals: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones_like(x), x, y, z, x * y, x * z, y * z, x * x - y * y, z * z])
 
 
-@lru_cache(maxsize=2)
 def _reached(kit: FaceKit) -> np.ndarray:
     """The part of the photograph's light that reaches each vertex, less than 1 in hollows.
 

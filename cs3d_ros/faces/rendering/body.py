@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -23,7 +22,7 @@ GAZE_OUT, GAZE_UP, GAZE_DOWN = math.radians(30), math.radians(22), math.radians(
 
 _MAX_WORN_VERTICES = 1 << 20
 _FARTHEST_CM = 1e4
-_cached_open_to_light = lru_cache(maxsize=2)(open_to_light)
+_CORNEA_CM = 0.65
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +56,7 @@ class Body:
         follows: Share of the head's rotation that the vertex takes part in, shape (n,), float32.
         open_to_light: Share of the surroundings that it sees, shape (n,), float32.
         skin: 1 on skin, shape (n,), float32.
-        eyes: 1 on the eyeballs, shape (n,), float32.
+        corneas: 1 on the corneas, falling to 0 at their edges, shape (n,), float32.
         triangles: Those of the face itself, then those of the rest of the head, then worn ones,
             shape (m, 3), int32.
         head_from: The first triangle of the rest of the head.
@@ -75,7 +74,7 @@ class Body:
     follows: np.ndarray
     open_to_light: np.ndarray
     skin: np.ndarray
-    eyes: np.ndarray
+    corneas: np.ndarray
     triangles: np.ndarray
     head_from: int
     worn_from: int
@@ -108,7 +107,8 @@ def body_of(kit: FaceKit, person: Person) -> Body:
     start = np.concatenate([[0], np.cumsum(moving)])[kit.start]
     marks = np.zeros((2, VERTICES), np.float32)
     marks[0, kit.face] = marks[0, kit.head] = 1
-    marks[1, kit.left_eye] = marks[1, kit.right_eye] = 1
+    for eye in (kit.left_eye, kit.right_eye):
+        marks[1, eye] = _cornea(kit.vertices[eye])
 
     worn_vertices = [mesh.vertices for mesh in person.worn]
     sizes = [len(mesh.vertices) for mesh in person.worn]
@@ -122,9 +122,9 @@ def body_of(kit: FaceKit, person: Person) -> Body:
             np.float32
         ),
         follows=np.concatenate([_neck(person.vertices)[used], *follows]).astype(np.float32),
-        open_to_light=_padded(_cached_open_to_light(kit)[used], extra, 0.9),
+        open_to_light=_padded(open_to_light(kit)[used], extra, 0.9),
         skin=_padded(marks[0, used], extra, 0),
-        eyes=_padded(marks[1, used], extra, 0),
+        corneas=_padded(marks[1, used], extra, 0),
         triangles=np.concatenate([place[triangles], *worn_triangles]).astype(np.int32),
         head_from=int(in_face.sum()),
         worn_from=len(triangles),
@@ -161,7 +161,7 @@ def _turn_ball(
         ball[i, 1] = centre[1] + height
         ball[i, 2] = centre[2] + turned[2, 0] * x + turned[2, 1] * y + turned[2, 2] * z
         # The lids and the brow hide the sky from its upper part, wherever the iris is.
-        light[i] = min(max(0.72 - height / radius, 0.2), 0.85)
+        light[i] = min(max(0.65 - 1.2 * height / radius, 0.15), 0.8)
 
 
 @kernel
@@ -254,6 +254,13 @@ def _neck(vertices: np.ndarray) -> np.ndarray:
     height = vertices[:, 1] + 0.5 * vertices[:, 2]
     t = np.clip((height + 16) / 7.5, 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def _cornea(ball: np.ndarray) -> np.ndarray:
+    """Share of the cornea's mirror at the vertices of an eyeball that looks ahead, shape (n,)."""
+    ahead = ball - ball[ball[:, 2].argmax()]
+    edge = np.hypot(ahead[:, 0], ahead[:, 1]) / _CORNEA_CM
+    return np.where(ahead[:, 2] > -_CORNEA_CM, np.clip(4 * (1 - edge), 0, 1), 0)
 
 
 def _eye(

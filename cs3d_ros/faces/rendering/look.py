@@ -43,7 +43,7 @@ class Look:
         vignette: Loss of light in the picture's corners, 0…1.
         blur: Gaussian spread of the lens in pixels of a picture with 112 columns.
         skin_gloss: Strength of highlights on the skin.
-        eye_gloss: Strength of highlights on the eyes.
+        eye_gloss: Strength of highlights on the corneas, alike in pictures of dark and fair skin.
         background: One of `background.KINDS`.
         background_seed: What the background is drawn from.
         background_blur: Its defocus in texels.

@@ -24,7 +24,7 @@ MIN_SIZE, MAX_SIZE = 8, 1024
 """Sides of pictures in pixels."""
 
 _BLUR_WIDTH = 112
-_SKIN_SHARPNESS, _EYE_SHARPNESS = 16, 64
+_SKIN_SHARPNESS, _EYE_SHARPNESS = 16, 128
 
 
 class Renderer:
@@ -62,6 +62,7 @@ class Renderer:
         self._look = look
         self._weights = len(kit.expression_names)
         self._body = body = body_of(kit, person)
+        self._skin = max(float(np.median(body.albedo[body.skin > 0])), 1e-3)
         self._place_camera(body.vertices[body.landmarks])
         self._light(look)
         self._lens = lens_blur(look.blur * size / _BLUR_WIDTH)
@@ -147,9 +148,12 @@ class Renderer:
             wrap=look.wrap,
         )
         body = self._body
-        self._gloss = look.skin_gloss * body.skin + look.eye_gloss * body.eyes
-        self._gloss = self._gloss.astype(np.float32)
-        self._sharpness = np.where(body.eyes > 0, _EYE_SHARPNESS, _SKIN_SHARPNESS).astype(np.int32)
+        # A camera opens up for dark skin, by `_expose_face`: lamps in the eyes would glow.
+        on_eyes = look.eye_gloss * math.sqrt(self._skin / MEDIUM_SKIN)
+        self._gloss = (look.skin_gloss * body.skin + on_eyes * body.corneas).astype(np.float32)
+        self._sharpness = np.where(body.corneas > 0, _EYE_SHARPNESS, _SKIN_SHARPNESS).astype(
+            np.int32
+        )
 
     def _make_buffers(self) -> None:
         n, side = len(self._body.vertices), side_of(self.size)
@@ -173,8 +177,7 @@ class Renderer:
         self._draw(slice(0, self._body.head_from), False)
         shown = self._samples[(self._nearness > 0) & (self._nearness < np.inf)]
         radiance = max(float(shown.mean()), 1e-4) if shown.size else 1.0
-        skin = max(float(np.median(self._body.albedo[self._body.skin > 0])), 1e-3)
-        metered = radiance * math.sqrt(MEDIUM_SKIN / skin)
+        metered = radiance * math.sqrt(MEDIUM_SKIN / self._skin)
         corners = (np.arange(self.size) + 0.5) / self.size * 2 - 1
         loss = 1 - look.vignette * 0.5 * (corners[:, None] ** 2 + corners[None, :] ** 2)
         exposure = exposure_of(look.gray, look.gamma, look.black)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -115,17 +116,22 @@ def shade_vertices(
         shade[i] = radiance
 
 
+@lru_cache(maxsize=2)
 def open_to_light(kit: FaceKit) -> np.ndarray:
-    """Share of the surroundings that each vertex of the mean face sees, shape (n,), float32, 0…1.
+    """Share of the surroundings that each vertex of the mean face sees, 0…1; kept for later calls.
 
     Inside of the mouth it is that of an open mouth, elsewhere that of a neutral face. Each of many
     directions is drawn as a picture, in which what is nearest gets its light.
+
+    Returns:
+        Shape (20198,), float32, read-only.
     """
     inside = np.r_[kit.mouth_socket, kit.gums, kit.teeth]
     neutral = _seen_from_around(kit, kit.vertices)
     names = {"jawOpen": 0.6, "mouthUpperUp_L": 0.6, "mouthUpperUp_R": 0.6}
     weights = kit.weights({n: w for n, w in names.items() if n in kit.expression_names})
     neutral[inside] = _seen_from_around(kit, kit.posed(kit.vertices, weights))[inside]
+    neutral.flags.writeable = False
     return neutral
 
 

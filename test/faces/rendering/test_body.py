@@ -80,6 +80,26 @@ def test_eyeballs_keep_their_shape_and_place(kit, body):
     np.testing.assert_array_equal(vertices[others], body.vertices[others])
 
 
+def test_lids_shade_the_upper_part_of_an_eye_wherever_it_looks(kit, body):
+    for weights in ({}, {"eyeLookUp_L": 1.0}):
+        vertices, light = body.vertices.copy(), body.open_to_light.copy()
+        eye = body.eyeballs[0]
+        turn_eye(eye, kit.weights(weights), vertices, light)
+        height, light = vertices[eye.vertices, 1] - eye.centre[1], light[eye.vertices]
+        assert light[height > 0.3].max() < 0.5 < 0.7 < light[height < -0.3].min()
+
+
+def test_only_corneas_mirror(kit, person, body):
+    eyes = [body.vertices[eye.vertices] for eye in body.eyeballs]
+    mirrors = [body.corneas[eye.vertices] for eye in body.eyeballs]
+    for ball, mirror in zip(eyes, mirrors, strict=True):
+        across = np.hypot(*(ball - ball[ball[:, 2].argmax()])[:, :2].T)
+        assert mirror[ball[:, 2].argmax()] == 1
+        assert mirror[across < 0.45].min() == mirror.max() == 1
+        assert mirror[across > 0.65].max() == 0
+    assert body.corneas.sum() == pytest.approx(sum(mirror.sum() for mirror in mirrors))
+
+
 def placed(body, angles=(0, 0, 0), shift=(0, 0, 0)):
     result = np.empty_like(body.vertices)
     place_body(

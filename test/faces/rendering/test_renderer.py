@@ -139,6 +139,27 @@ def test_a_blink_covers_iris_and_white_with_skin(kit, renderer, side, eye):
     )
 
 
+def test_highlights_on_eyes_are_small_and_as_bright_on_dark_skin_as_on_fair(kit, person):
+    linear = dataclasses.replace(LOOK, gamma=1.0, black=0.0, gray=40.0, blur=0.3)
+    most = []
+    for albedo in (0.05, 0.35):
+        face = np.where(np.arange(20198) < kit.head.stop, albedo, person.albedo)
+        somebody = dataclasses.replace(person, albedo=face.astype(np.float32))
+        mat, shiny = (
+            Renderer(kit, somebody, dataclasses.replace(linear, eye_gloss=gloss), 224)
+            for gloss in (0.0, 0.4)
+        )
+        added = shiny.frame(motion(kit), 0) - mat.frame(motion(kit), 0)
+        most.append(added.max())
+        # On the irises alone, which have radii of 0.6 cm.
+        marks = mat.landmarks(motion(kit), 0)
+        assert 0 < (added > 0.2 * most[-1]).sum() < 2 * 5**2
+        rows, _ = np.nonzero(added > 0.2 * most[-1])
+        assert (marks[36:48, 1].min() - 2 < rows).all()
+        assert (rows < marks[36:48, 1].max() + 2).all()
+    assert most[0] == pytest.approx(most[1], rel=0.15)
+
+
 def test_irises_move_with_the_gaze(kit, renderer):
     def iris(weights):
         picture = renderer.frame(motion(kit, weights=weights), 0)

@@ -1,11 +1,11 @@
-"""Libraries that only the data sets need."""
+"""Libraries that only some commands need."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-from cs3d_ros.datasets.errors import DatasetError
+from cs3d_ros.errors import Cs3dError
 
 
 def load_extra(module: str, extra: str) -> Any:
@@ -16,12 +16,12 @@ def load_extra(module: str, extra: str) -> Any:
         extra: The extra that brings it.
 
     Raises:
-        DatasetError: It is not installed.
+        Cs3dError: It is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise DatasetError(
+        raise Cs3dError(
             f"this needs {module} ({error}); install it with: pip install 'cs3d_ros[{extra}]'"
         ) from None
 
@@ -30,7 +30,7 @@ def load_pyarrow() -> Any:
     """The module pyarrow, with pyarrow.ipc.
 
     Raises:
-        DatasetError: It is not installed.
+        Cs3dError: It is not installed.
     """
     load_extra("pyarrow.ipc", "train")
     return load_extra("pyarrow", "train")
