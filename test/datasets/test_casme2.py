@@ -5,6 +5,7 @@ import pytest
 
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.licensed import list_sources, make_clip
+from cs3d_ros.errors import Cs3dError
 from cs3d_ros.simulation.settings import PRESETS
 from moving_faces import KnownFinder, expression_frames, face_in, picture_folder
 
@@ -122,7 +123,7 @@ def test_the_table_is_read_as_a_spreadsheet(folder):
 def test_without_openpyxl_it_says_what_to_install(folder, monkeypatch):
     (folder / "CASME2-coding-20140508.xlsx").touch()
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(DatasetError, match="needs openpyxl"):
+    with pytest.raises(Cs3dError, match="needs openpyxl"):
         list_sources("casme2", folder)
 
 

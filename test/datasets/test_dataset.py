@@ -8,6 +8,7 @@ from cs3d_ros import extras
 from cs3d_ros.datasets.build import build
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.errors import DatasetError
+from cs3d_ros.errors import Cs3dError
 from cs3d_ros.recordings import open_recording
 from dataset_helpers import assert_equal, some_plan
 
@@ -138,5 +139,5 @@ class TestNoDataSet:
             raise ImportError(f"No module named {name!r}")
 
         monkeypatch.setattr(extras.importlib, "import_module", missing)
-        with pytest.raises(DatasetError, match=r"pip install 'cs3d_ros\[train\]'"):
+        with pytest.raises(Cs3dError, match=r"pip install 'cs3d_ros\[train\]'"):
             open_dataset(built)
