@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cs3d_ros.argument_types import path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,14 +33,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_make(of_dataset)
 
     summary = of_dataset.add_parser("summary", help="what is in a data set")
-    summary.add_argument("folder", type=_path, metavar="FOLDER", help="the data set")
+    summary.add_argument("folder", type=path, metavar="FOLDER", help="the data set")
     summary.add_argument("--json", action="store_true", help="print one JSON object")
     summary.set_defaults(run=_summary)
 
     check = of_dataset.add_parser(
         "check", help="compare all files of a data set with their checksums"
     )
-    check.add_argument("folder", type=_path, metavar="FOLDER", help="the data set")
+    check.add_argument("folder", type=path, metavar="FOLDER", help="the data set")
     check.set_defaults(run=_check)
 
 
@@ -60,11 +61,11 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     _add_output(facekit7)
     facekit7.add_argument(
-        "--facekit", required=True, type=_path, metavar="NPZ", help="morphable face; docs/faces.md"
+        "--facekit", required=True, type=path, metavar="NPZ", help="morphable face; docs/faces.md"
     )
     facekit7.add_argument(
         "--photographs",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="photographs with landmarks (docs/faces.md); without them all people are random",
     )
@@ -100,7 +101,7 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             "camera. docs/datasets.md tells the layout of the folder, and which of its labels are "
             "taken. Needs MediaPipe, docs/alignment.md tells how to install it.",
         )
-        licensed.add_argument("source", metavar="SOURCE", type=_path, help="the set's folder")
+        licensed.add_argument("source", metavar="SOURCE", type=path, help="the set's folder")
         _add_output(licensed)
         licensed.add_argument("--seed", type=int, default=0, help="default: %(default)s")
         licensed.add_argument(
@@ -118,7 +119,7 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", metavar="OUT", type=_path, help="folder for the data set")
+    parser.add_argument("out", metavar="OUT", type=path, help="folder for the data set")
     parser.add_argument(
         "--workers",
         type=int,
@@ -133,13 +134,6 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "inputs have to lie at the same paths on their machines; needs "
         'pip install "cs3d_ros[cluster]"',
     )
-
-
-def _path(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
 def _make_facekit7(arguments: argparse.Namespace) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cs3d_ros.align_cli import add_align
+from cs3d_ros.argument_types import path, positive
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.facekit_cli import add_convert_facekit
@@ -72,13 +71,13 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_light(render)
     render.add_argument(
         "--duration",
-        type=_positive,
+        type=positive,
         metavar="S",
         help="seconds (default: 2 for a single expression, 30 for all)",
     )
     render.add_argument(
         "--frame-rate",
-        type=_positive,
+        type=positive,
         default=100.0,
         metavar="R",
         help="frames rendered in a second (default: 100)",
@@ -116,13 +115,13 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--facekit",
         required=True,
-        type=_path,
+        type=path,
         metavar="NPZ",
         help="the morphable face; docs/faces.md tells how to get it",
     )
     parser.add_argument(
         "--photographs",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="folder of photographs with landmarks, for subjects photo-NAME; see docs/faces.md",
     )
@@ -133,20 +132,6 @@ def _add_light(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--light", choices=_LIGHTS, default="sufficient", help="default: %(default)s"
     )
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def _cast(arguments: argparse.Namespace) -> Cast:

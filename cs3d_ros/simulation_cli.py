@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from typing import TYPE_CHECKING
 
+from cs3d_ros.argument_types import positive
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -55,20 +55,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     simulate.add_argument(
         "--frame-rate",
-        type=_positive,
+        type=positive,
         metavar="R",
         help="interpolate to at least R frames per second, and to more where something moves by "
         "more than a pixel from one to the next (default: 300)",
     )
     simulate.add_argument(
         "--video-rate",
-        type=_positive,
+        type=positive,
         metavar="R",
         help="frames per second of VIDEO; needed for a folder, replaces the time stamps of a file",
     )
     simulate.add_argument(
         "--slow-motion",
-        type=_positive,
+        type=positive,
         default=1.0,
         metavar="F",
         help="VIDEO plays F times slower than the truth, as high-speed recordings do",
@@ -79,16 +79,6 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="replace OUT if it is there already, a file or just one bag",
     )
     simulate.set_defaults(run=_simulate)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def _seed(text: str) -> int:
