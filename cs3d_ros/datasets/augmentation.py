@@ -24,6 +24,7 @@ Augmentation: TypeAlias = Callable[[Events, int, int, int, np.random.Generator],
 
 NOISE_SHARE = 0.2
 POLARITY_FLIPS = 0.2
+MOST_SHIFT = 0.07
 CROP_AREAS = (0.5, 1.0)
 CROP_ASPECTS = (3 / 4, 4 / 3)
 _CROP_TRIES = 10
@@ -80,6 +81,21 @@ def flip_polarities(
     """Give each event the other polarity with a probability of 0.2."""
     chosen = rng.random(len(events), dtype=np.float32) < POLARITY_FLIPS
     return replace(events, p=events.p ^ chosen.view(np.uint8))
+
+
+def shift(
+    events: Events, width: int, height: int, duration_ns: int, rng: np.random.Generator
+) -> Events:
+    """Move the picture by up to 7 % of its sides; what leaves it is lost."""
+    moved = []
+    for place, size in ((events.x, width), (events.y, height)):
+        most = round(MOST_SHIFT * size)
+        step = int(rng.integers(-most, most, endpoint=True))
+        # Unsigned: what leaves on the left comes out far beyond the right.
+        moved.append(place + np.uint16(step % (1 << 16)))
+    x, y = moved
+    inside = (x < width) & (y < height)
+    return replace(events, x=x, y=y).take(inside)
 
 
 def resize_crop(
@@ -216,12 +232,14 @@ _COMMON = (
 PRESETS = MappingProxyType(
     {
         "none": compose(),
+        "mild": compose((0.5, flip), (1.0, shift), (0.3, add_noise), (0.3, drop_by_area)),
         "spiking-fer": compose(*_COMMON),
         "eventdrop": compose(*_COMMON, (1.0, event_drop)),
         "eventdrop+mirror": compose(*_COMMON, (1.0, event_drop), (0.5, mirror)),
     }
 )
-"""Augmentations by name: those of the rows of the paper's Table III, each with the ones before."""
+"""Augmentations by name: `mild` is ours, changes that a camera on a robot makes as well; the others
+are those of the rows of the paper's Table III, each with the ones before."""
 
 
 def preset(name: str) -> Augmentation:

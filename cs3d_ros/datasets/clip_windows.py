@@ -14,6 +14,8 @@ SHOWN_FROM = 0.5
 """A window shows an expression from this share on; see `window_label`."""
 HIDDEN_UP_TO = 0.1
 """A window does not show an expression up to this share."""
+MOVES_FROM = 0.25
+"""A window shows a movement from this share of the movement on; see `shows_movement`."""
 
 
 def window_label(
@@ -48,6 +50,47 @@ def window_label(
     if share >= SHOWN_FROM:
         return expression
     return neutral if share <= HIDDEN_UP_TO else None
+
+
+def shows_movement(course: Course, start_ns: int, end_ns: int) -> bool:
+    """Whether a window holds at least `MOVES_FROM` of the rise or of the release of an expression.
+
+    Between the two the face is held still, and an event camera sees nothing of the expression.
+    """
+    movements = [(course.onset_ns, course.apex_ns)]
+    if course.release_ns is not None:
+        movements.append((course.release_ns, course.offset_ns))
+    return any(
+        min(end_ns, end) - max(start_ns, begin) >= MOVES_FROM * (end - begin)
+        for begin, end in movements
+    )
+
+
+def rise_window(course: Course | None, duration_ns: int, window_ns: int) -> tuple[int, int]:
+    """The one window of a clip that shows its expression come: in the middle of onset and apex.
+
+    It is moved so that it lies within the clip; one that is longer than the clip has the clip in
+    its middle.
+
+    Args:
+        course: The clip's; None takes the middle of the clip.
+        duration_ns: Length of the clip.
+        window_ns: Length of the window.
+
+    Returns:
+        Beginning and end in ns from the clip's beginning.
+
+    Raises:
+        DatasetError: A window without length.
+    """
+    _check(window_ns)
+    room_ns = duration_ns - window_ns
+    if course is None or room_ns <= 0:
+        start_ns = room_ns // 2
+    else:
+        middle_ns = (course.onset_ns + course.apex_ns) // 2
+        start_ns = min(max(middle_ns - window_ns // 2, 0), room_ns)
+    return start_ns, start_ns + window_ns
 
 
 def draw_window(duration_ns: int, rng: np.random.Generator, window_ns: int) -> tuple[int, int]:

@@ -8,7 +8,15 @@ from torch.utils.data import Dataset
 
 from cs3d_ros.datasets.augmentation import preset
 from cs3d_ros.datasets.clip import Clip
-from cs3d_ros.datasets.clip_windows import cut_window, draw_window, grid_windows, window_label
+from cs3d_ros.datasets.clip_windows import (
+    NEUTRAL,
+    cut_window,
+    draw_window,
+    grid_windows,
+    rise_window,
+    shows_movement,
+    window_label,
+)
 from cs3d_ros.datasets.dataset import Part
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.shards import ClipInfo
@@ -48,6 +56,9 @@ class _Windows(Dataset):
         # Data sets without neutral have no class for the time before an onset.
         return None if label is None else self._index.get(label)
 
+    def _cut(self, clip: Clip, start_ns: int) -> torch.Tensor:
+        return self._tensor(cut_window(clip, start_ns, start_ns + self.window_ns), clip)
+
     def _tensor(self, window: Window, clip: Clip) -> torch.Tensor:
         roi = Roi.centred_square(clip.width, clip.height)
         array = bin_window(window, roi, self.bins, self.size, self.representation)
@@ -71,6 +82,11 @@ class WindowDataset(_Windows):
         representation: One of `cs3d_ros.events.tensors.representations()`.
         augmentation: Name in `augmentation.PRESETS`.
         seed: Of all randomness, not negative.
+        moving: Leave out windows of an expression that is held still; see
+            `clip_windows.shows_movement`.
+        expression_share: How often a clip of an expression gives a window that shows it, 0 to 1;
+            otherwise it gives one that does not. None leaves it to chance, so that a window of
+            0.5 s in a clip of 2 s is neutral three times as often as any other class.
     """
 
     def __init__(
@@ -82,13 +98,20 @@ class WindowDataset(_Windows):
         representation: str = DEFAULT_REPRESENTATION,
         augmentation: str = "none",
         seed: int = 0,
+        *,
+        moving: bool = False,
+        expression_share: float | None = None,
     ) -> None:
         super().__init__(part, window_ns, bins, size, representation)
         preset(augmentation)
+        if expression_share is not None and not 0 <= expression_share <= 1:
+            raise DatasetError(f"an expression share of {expression_share}, expected 0 to 1")
         if seed < 0:
             raise DatasetError(f"a seed of {seed}, expected a whole number from 0 on")
         self.augmentation = augmentation
         self.seed = seed
+        self.moving = moving
+        self.expression_share = expression_share
         # Shared, so that workers that live for several epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -125,22 +148,74 @@ class WindowDataset(_Windows):
         return self._tensor(Window(0, self.window_ns, (events,), len(events)), clip), label
 
     def _draw(self, clip: Clip, rng: np.random.Generator) -> tuple[int, int, int]:
+        wanted = None
+        if self.expression_share is not None and clip.expression != NEUTRAL:
+            wanted = rng.random() < self.expression_share
         for _ in range(_TRIES):
             start_ns, end_ns = draw_window(clip.duration_ns, rng, self.window_ns)
-            label = self._label(clip, start_ns, end_ns)
-            if label is not None:
+            label = self._clear_label(clip, start_ns, end_ns)
+            if label is not None and wanted in (None, self.labels[label] != NEUTRAL):
                 return start_ns, end_ns, label
-        # A moment in a long clip, whose other windows show no class.
+        # A moment in a long clip, whose other windows show no class or another one.
         hop_ns = max(1, self.window_ns // _PLACES_A_WINDOW)
         places = grid_windows(clip.duration_ns, self.window_ns, hop_ns)
-        labels = [(*place, self._label(clip, *place)) for place in places]
+        labels = [(*place, self._clear_label(clip, *place)) for place in places]
         clear = [(start, end, label) for start, end, label in labels if label is not None]
         if clear:
-            return clear[rng.integers(len(clear))]
+            kept = [c for c in clear if wanted in (None, self.labels[c[2]] != NEUTRAL)] or clear
+            return kept[rng.integers(len(kept))]
         raise DatasetError(
             f"clip {clip.name}: no window of {self.window_ns * 1e-6:g} ms clearly shows one of "
             f"{list(self.labels)}"
         )
+
+    def _clear_label(self, clip: Clip, start_ns: int, end_ns: int) -> int | None:
+        """As `_label`; None as well where the expression is held still and is not wanted so."""
+        label = self._label(clip, start_ns, end_ns)
+        if label is None or not self.moving or clip.course is None:
+            return label
+        if self.labels[label] == NEUTRAL or shows_movement(clip.course, start_ns, end_ns):
+            return label
+        return None
+
+
+class ClipWindowDataset(_Windows):
+    """One window of each clip, that in which its expression comes, for evaluation clip by clip.
+
+    Item i is `(tensor, label)` as of `WindowDataset`, of clip i and its class; see
+    `clip_windows.rise_window`.
+
+    Args:
+        part: The clips.
+        window_ns: Length of a window.
+        bins: Number T of time bins.
+        size: Height and width of the tensor.
+        representation: One of `cs3d_ros.events.tensors.representations()`.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        window_ns: int,
+        bins: int = DEFAULT_BINS,
+        size: int = DEFAULT_SIZE,
+        representation: str = DEFAULT_REPRESENTATION,
+    ) -> None:
+        super().__init__(part, window_ns, bins, size, representation)
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """The window of clip `index`.
+
+        Raises:
+            IndexError: There is no such clip.
+            DatasetError: The clip cannot be read.
+        """
+        clip = self.part[index]
+        start_ns, _ = rise_window(clip.course, clip.duration_ns, self.window_ns)
+        return self._cut(clip, start_ns), self._index[clip.expression]
 
 
 class GridWindowDataset(_Windows):
@@ -190,5 +265,4 @@ class GridWindowDataset(_Windows):
         """
         which, start_ns, label = self.places[index]
         clip = self.part[which]
-        window = cut_window(clip, start_ns, start_ns + self.window_ns)
-        return self._tensor(window, clip), label
+        return self._cut(clip, start_ns), label

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def _sigmoid(z: torch.Tensor, steepness: float) -> torch.Tensor:
-    return torch.sigmoid(steepness * z)
+    return torch.mul(z, steepness).sigmoid_()
 
 
 def _sigmoid_derivative(z: torch.Tensor, steepness: float) -> torch.Tensor:
-    s = torch.sigmoid(steepness * z)
-    return steepness * s * (1 - s)
+    s = torch.mul(z, steepness).sigmoid_()
+    return (1 - s).mul_(s).mul_(steepness)
 
 
 SURROGATES: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
@@ -45,17 +45,28 @@ class _SoftThreshold(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(x)
         ctx.threshold, ctx.steepness, ctx.surrogate = threshold, steepness, surrogate
-        return _soft_threshold(x, threshold)
+        return _rectified(x, threshold)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (x,) = ctx.saved_tensors
-        slope = SURROGATES[ctx.surrogate](x - ctx.threshold, ctx.steepness)
-        return grad_outputs[0] * slope, None, None, None
+        z = x - ctx.threshold if ctx.threshold else x
+        slope = SURROGATES[ctx.surrogate](z, ctx.steepness)
+        return slope.mul_(grad_outputs[0]), None, None, None
 
 
-def _soft_threshold(x: torch.Tensor, threshold: float) -> torch.Tensor:
-    return (x - threshold).relu_()
+def _rectified(x: torch.Tensor, threshold: float) -> torch.Tensor:
+    return (x - threshold).relu_() if threshold else x.relu()
+
+
+def soft_threshold(
+    x: torch.Tensor, threshold: float, steepness: float, surrogate: str
+) -> torch.Tensor:
+    """Return `max(0, x − θ)`; its gradient, where one is asked for, is the surrogate's."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        y: torch.Tensor = _SoftThreshold.apply(x, threshold, steepness, surrogate)
+        return y
+    return _rectified(x, threshold)
 
 
 class SoftSpikingNeuron(nn.Module):
@@ -105,12 +116,7 @@ class SoftSpikingNeuron(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return `max(0, x − θ)`."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            y: torch.Tensor = _SoftThreshold.apply(
-                x, self.threshold, self.steepness, self.surrogate
-            )
-            return y
-        return _soft_threshold(x, self.threshold)
+        return soft_threshold(x, self.threshold, self.steepness, self.surrogate)
 
     def extra_repr(self) -> str:
         """Show the settings when the network is printed."""

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs3d_ros.datasets.clip_windows import cut_window, draw_window, grid_windows, window_label
+from cs3d_ros.datasets.clip_windows import (
+    cut_window,
+    draw_window,
+    grid_windows,
+    rise_window,
+    shows_movement,
+    window_label,
+)
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.expressions import Course
 from dataset_helpers import SECOND_NS, some_clip
@@ -105,3 +112,51 @@ def test_a_window_holds_its_events_alone():
     assert (window.start_ns, window.end_ns, window.event_count) == (start, end, 200)
     assert cut_window(clip, -100, 0).event_count == 0
     assert cut_window(clip, 2 * SECOND_NS, 3 * SECOND_NS).event_count == 0
+
+
+class TestMovement:
+    @pytest.mark.parametrize(
+        ("start_ms", "moves"),
+        [
+            (500, False),
+            (574, False),
+            (575, True),  # a quarter of the rise
+            (1000, True),
+            (1225, True),  # the last quarter of the rise
+            (1230, False),
+            (1250, False),  # held still
+            (1399, False),
+            (1400, True),  # a quarter of the release
+            (2100, True),
+            (2101, False),
+        ],
+    )
+    def test_windows_of_half_a_second(self, start_ms, moves):
+        assert shows_movement(COURSE, start_ms * MS, (start_ms + 500) * MS) is moves
+
+    def test_without_a_release_there_is_only_the_rise(self):
+        assert shows_movement(MICRO, 1000 * MS, 1500 * MS)
+        assert not shows_movement(MICRO, 1100 * MS, 1600 * MS)
+
+
+class TestRise:
+    @pytest.mark.parametrize(
+        ("duration_ms", "window_ms", "start_ms", "why"),
+        [
+            (3000, 500, 900, "about the middle of onset and apex"),
+            (3000, 2400, 0, "not before the clip"),
+            (1350, 500, 850, "not after the clip"),
+            (2000, 2000, 0, "as long as the clip"),
+            (2000, 2600, -300, "longer than the clip"),
+        ],
+    )
+    def test_where_it_lies(self, duration_ms, window_ms, start_ms, why):
+        window = rise_window(COURSE, duration_ms * MS, window_ms * MS)
+        assert window == (start_ms * MS, (start_ms + window_ms) * MS), why
+
+    def test_without_a_course_it_is_the_middle(self):
+        assert rise_window(None, 2000 * MS, 500 * MS) == (750 * MS, 1250 * MS)
+
+    def test_a_window_without_length_is_refused(self):
+        with pytest.raises(DatasetError, match="positive length"):
+            rise_window(COURSE, 2000 * MS, 0)

@@ -6,10 +6,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from cs3d_ros.datasets.build import build
-from cs3d_ros.datasets.clip_windows import cut_window
+from cs3d_ros.datasets.clip_windows import cut_window, rise_window
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.errors import DatasetError
-from cs3d_ros.datasets.loading import GridWindowDataset, WindowDataset
+from cs3d_ros.datasets.loading import ClipWindowDataset, GridWindowDataset, WindowDataset
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.tensors import TensorError, bin_window
 from cs3d_ros.expressions import EXPRESSIONS, Course
@@ -155,3 +155,66 @@ class TestEvaluation:
         batches = list(DataLoader(dataset, batch_size=5, num_workers=2))
         assert torch.equal(torch.cat([batch for batch, _ in batches]), tensors)
         assert torch.cat([batch for _, batch in batches]).tolist() == labels
+
+
+class TestBalance:
+    """The clips show their expression from 100 to 900 of 1000 ms; two of fourteen are neutral."""
+
+    def labels(self, train, **options):
+        dataset = WindowDataset(train, 50 * MS, bins=1, size=8, **options)
+        for epoch in range(8):
+            dataset.epoch = epoch
+            yield from ((index % 7, dataset[index][1]) for index in range(14))
+
+    @pytest.mark.parametrize("share", [0.0, 1.0])
+    def test_all_or_none_show_the_expression(self, train, share):
+        for expression, label in self.labels(train, expression_share=share):
+            assert label == (expression if share else 0)
+
+    def test_a_share_of_them_does(self, train):
+        shown = [e == label for e, label in self.labels(train, expression_share=0.3) if e]
+        assert 0.15 < np.mean(shown) < 0.45
+
+    def test_a_share_out_of_range_is_refused(self, train):
+        with pytest.raises(DatasetError, match=r"share of 1\.5"):
+            WindowDataset(train, 50 * MS, expression_share=1.5)
+
+    def test_what_is_held_still_is_left_out(self, folder):
+        part = open_dataset(folder).part("train")
+        clip = next(clip for clip in part if clip.expression != "neutral")
+        course = Course(100 * MS, 200 * MS, 700 * MS, 900 * MS)
+        one = OneClip(replace(clip, course=course), part.labels)
+        still = WindowDataset(one, 50 * MS, expression_share=1.0)
+        moving = WindowDataset(one, 50 * MS, expression_share=1.0, moving=True)
+
+        def drawn(dataset):
+            rng = np.random.default_rng(0)
+            return [dataset._draw(one.clip, rng)[0] // MS for _ in range(300)]
+
+        assert any(200 <= start <= 600 for start in drawn(still))
+        assert not any(176 <= start <= 699 for start in drawn(moving))
+
+    def test_where_nothing_else_is_there_the_share_does_not_matter(self, folder):
+        part = open_dataset(folder).part("train")
+        clip = next(clip for clip in part if clip.expression != "neutral")
+        course = Course(0, 500 * MS, None, clip.duration_ns)
+        one = OneClip(replace(clip, course=course), part.labels)
+        dataset = WindowDataset(one, 300 * MS, expression_share=0.0)
+        _, _, label = dataset._draw(one.clip, np.random.default_rng(0))
+        assert part.labels[label] == clip.expression
+
+
+class TestClips:
+    def test_one_window_a_clip_about_its_rise(self, train):
+        dataset = ClipWindowDataset(train, 300 * MS, **SMALL)
+        tensors, labels = all_of(dataset)
+        assert labels == [EXPRESSIONS.index(clip.expression) for clip in train]
+        for tensor, clip in zip(tensors, train, strict=True):
+            start, end = rise_window(clip.course, clip.duration_ns, 300 * MS)
+            roi = Roi.centred_square(clip.width, clip.height)
+            expected = bin_window(cut_window(clip, start, end), roi, **SMALL)
+            assert np.array_equal(tensor.numpy(), expected)
+
+    def test_there_is_none_after_the_last(self, train):
+        with pytest.raises(IndexError):
+            ClipWindowDataset(train, 300 * MS, **SMALL)[14]
