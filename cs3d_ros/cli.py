@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import cs3d_ros
-from cs3d_ros import dataset_cli, events_cli, faces_cli
+from cs3d_ros import dataset_cli, evaluate_cli, events_cli, faces_cli, train_cli
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     events_cli.add_commands(commands)
     faces_cli.add_commands(commands)
     dataset_cli.add_commands(commands)
+    train_cli.add_commands(commands)
+    evaluate_cli.add_commands(commands)
     return parser
 
 

@@ -60,22 +60,7 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "Train, validation and test have different people.",
     )
     _add_output(facekit7)
-    facekit7.add_argument(
-        "--facekit", required=True, type=path, metavar="NPZ", help="morphable face; docs/faces.md"
-    )
-    facekit7.add_argument(
-        "--photographs",
-        type=path,
-        metavar="DIR",
-        help="photographs with landmarks (docs/faces.md); without them all people are random",
-    )
-    facekit7.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    facekit7.add_argument(
-        "--clips", type=int, default=3500, metavar="N", help="number of clips (default: 3500)"
-    )
-    facekit7.add_argument(
-        "--clip-s", type=float, default=2.0, metavar="S", help="length of a clip (default: 2)"
-    )
+    _add_faces(facekit7, clips=3500)
     facekit7.add_argument(
         "--stream-s",
         type=float,
@@ -92,6 +77,17 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "many (default: 2)",
     )
     facekit7.set_defaults(run=_make_facekit7)
+
+    beyond = which.add_parser(
+        "facekit-7-beyond",
+        help="to test what facekit-7 does not train: another style, other recipes, another camera",
+        description="Render the test people of the facekit-7 of the same seed in ways that it "
+        "never uses. Parts: style (drawn as a cartoon), recipe (other action units for each "
+        "expression), camera (another event camera) and all (the three together).",
+    )
+    _add_output(beyond)
+    _add_faces(beyond, clips=560)
+    beyond.set_defaults(run=_make_beyond)
 
     for name in LICENSED:
         licensed = which.add_parser(
@@ -116,6 +112,29 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             help="take clips with labels beside the seven expressions as well, as the paper does",
         )
         licensed.set_defaults(run=_make_licensed, name=name)
+
+
+def _add_faces(parser: argparse.ArgumentParser, clips: int) -> None:
+    parser.add_argument(
+        "--facekit", required=True, type=path, metavar="NPZ", help="morphable face; docs/faces.md"
+    )
+    parser.add_argument(
+        "--photographs",
+        type=path,
+        metavar="DIR",
+        help="photographs with landmarks (docs/faces.md); without them all people are random",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=clips,
+        metavar="N",
+        help="number of clips (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clip-s", type=float, default=2.0, metavar="S", help="length of a clip (default: 2)"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +167,21 @@ def _make_facekit7(arguments: argparse.Namespace) -> int:
             clip_s=arguments.clip_s,
             stream_s=arguments.stream_s,
             streams=arguments.streams,
+        )
+    )
+    return _build(plan, arguments)
+
+
+def _make_beyond(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.datasets.beyond import Beyond, make_plan
+
+    plan = make_plan(
+        Beyond(
+            facekit=arguments.facekit.absolute(),
+            photographs=arguments.photographs.absolute() if arguments.photographs else None,
+            seed=arguments.seed,
+            clips=arguments.clips,
+            clip_s=arguments.clip_s,
         )
     )
     return _build(plan, arguments)

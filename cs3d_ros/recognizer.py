@@ -20,7 +20,6 @@ from cs3d_ros.events.packets import MAX_SENSOR_SIDE
 from cs3d_ros.events.roi import Roi, RoiError
 from cs3d_ros.events.stream import EventStream
 from cs3d_ros.events.tensors import (
-    DEFAULT_REPRESENTATION,
     TensorError,
     bin_window,
     channels,
@@ -143,8 +142,8 @@ class Recognizer:
 
         Raises:
             WindowError: A length or a limit out of range or not finite.
-            TensorError: The network was trained on a representation that is not known here or has
-                another number of channels.
+            TensorError: The network was trained on a representation that is not known here, or
+                takes another number of channels than its representation has.
             RoiError: The region cannot lie on any sensor.
         """
         if isinstance(roi, Roi):
@@ -156,11 +155,12 @@ class Recognizer:
                 f"{card.representation!r}, expected one of: {', '.join(representations())}; a "
                 "newer version of this package may know it"
             )
-        if channels(card.representation) != channels(DEFAULT_REPRESENTATION):
+        found, expected = channels(card.representation), card.input_shape[0]
+        if found != expected:
             raise TensorError(
-                f"the network {card.name} was trained on the representation "
-                f"{card.representation!r} with {channels(card.representation)} channels, expected "
-                f"one with {channels(DEFAULT_REPRESENTATION)}, which is what the networks take"
+                f"the network {card.name} takes windows of {expected} channel(s), but the "
+                f"representation on its card, {card.representation!r}, has {found}; save it again "
+                "with the representation that it was trained on"
             )
         if window_ms is None:
             window_ms = card.window_ms

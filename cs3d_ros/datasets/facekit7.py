@@ -25,10 +25,16 @@ from cs3d_ros.datasets.shards import cut_to_resolution
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.faces.cast import Cast
 from cs3d_ros.faces.recording import record_take
-from cs3d_ros.faces.take import DEFAULT_FRAMES_PER_S, DEFAULT_SIZE, draw_stream_take, draw_take
+from cs3d_ros.faces.take import (
+    DEFAULT_FRAMES_PER_S,
+    DEFAULT_SIZE,
+    Take,
+    draw_stream_take,
+    draw_take,
+)
 from cs3d_ros.recordings.output import BAG
 from cs3d_ros.simulation.emulator import simulate_frames
-from cs3d_ros.simulation.settings import PRESETS
+from cs3d_ros.simulation.settings import PRESETS, EmulatorSettings
 
 NAME = "facekit-7"
 
@@ -101,12 +107,13 @@ def make_plan(choices: Facekit7) -> Plan:
             f"{choices.streams} streams, expected 1 to {_MAX_STREAMS}, or a length of 0 s"
         )
     cast = Cast(choices.facekit, choices.photographs, choices.seed)
-    subjects = _subjects(cast.photographed, choices.seed)
+    subjects = subjects_by_part(cast.photographed, choices.seed)
     shards: list[ShardPlan] = []
     streams: list[RecordingPlan] = []
     times_of = _times(round(choices.clips / cell))
     for part, times in times_of.items():
-        shards += shards_of(part, _clip_specs(part, subjects[part], times, choices.seed))
+        rng = np.random.default_rng([choices.seed, _SEED_CLIP, PARTS.index(part)])
+        shards += shards_of(part, clip_specs(part, subjects[part], times, rng))
         if choices.stream_s and part != "train":
             count = choices.streams if part == "test" else max(1, choices.streams // 2)
             streams += _stream_specs(part, subjects[part], count, choices)
@@ -121,8 +128,7 @@ def make_plan(choices: Facekit7) -> Plan:
             "frames_per_s": DEFAULT_FRAMES_PER_S,
             "size": DEFAULT_SIZE,
             "seed": choices.seed,
-            "facekit_sha256": _sha256([choices.facekit]),
-            "photographs_sha256": _sha256(_pictures(choices.photographs, cast.photographed)),
+            **checksums(choices.facekit, choices.photographs, cast.photographed),
         },
         sources={
             "facekit": str(choices.facekit),
@@ -139,7 +145,7 @@ def _times(total: int) -> dict[str, int]:
     return {PARTS[0]: total - sum(few.values()), **few}
 
 
-def _subjects(photographed: Sequence[str], seed: int) -> dict[str, list[str]]:
+def subjects_by_part(photographed: Sequence[str], seed: int) -> dict[str, list[str]]:
     """The people of each part, none in two."""
     rng = np.random.default_rng([seed, _SEED_SUBJECTS])
     kinds = [
@@ -156,14 +162,15 @@ def _subjects(photographed: Sequence[str], seed: int) -> dict[str, list[str]]:
     return people
 
 
-def _clip_specs(part: str, subjects: Sequence[str], times: int, seed: int) -> list[dict[str, Any]]:
+def clip_specs(
+    part: str, subjects: Sequence[str], times: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
     """`times` clips of each class and light condition, in random order.
 
     In each class and light condition photographed and random people take turns, and all of a kind
     are equally often. Where the number is odd, the kind that has one more is another in the other
     light, and in the next class.
     """
-    rng = np.random.default_rng([seed, _SEED_CLIP, PARTS.index(part)])
     kinds = [[s for s in subjects if s.startswith(k)] for k in ("photo-", "random-")]
     count = len(EXPRESSIONS) * len(CONDITIONS) * times
     turns = [iter(_turns(kind, count, rng)) for kind in kinds if kind]
@@ -229,17 +236,23 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
     )
     expression, light = spec["expression"], spec["light"]
     take = draw_take(studio.cast, spec["subject"], expression, light, rng, duration_s=studio.clip_s)
-    camera_seed = int(rng.integers(2**63))
-    events = simulate_frames(take.frames(), PRESETS[light], camera_seed)
+    return record_clip(spec, take, studio.clip_s, PRESETS[light], int(rng.integers(2**63)))
+
+
+def record_clip(
+    spec: Mapping[str, Any], take: Take, clip_s: float, camera: EmulatorSettings, camera_seed: int
+) -> Clip:
+    """See a take by an event camera; `spec` says who shows what in which light."""
+    events = simulate_frames(take.frames(), camera, camera_seed)
     return Clip(
         name=spec["name"],
         events=cut_to_resolution(events),
         width=DEFAULT_SIZE,
         height=DEFAULT_SIZE,
-        duration_ns=round(studio.clip_s * 1e9),
-        expression=expression,
+        duration_ns=round(clip_s * 1e9),
+        expression=spec["expression"],
         subject=spec["subject"],
-        light=light,
+        light=spec["light"],
         course=take.expressions[0][1] if take.expressions else None,
         provenance={**take.description, "camera_seed": camera_seed},
     )
@@ -255,6 +268,20 @@ def make_recording(studio: Studio, spec: Mapping[str, Any], path: Path) -> dict[
     record_take(take, path, BAG, light, int(rng.integers(2**63)))
     counts = Counter(expression for expression, _ in take.expressions)
     return {**spec, "expressions": {name: counts[name] for name in EXPRESSIONS if counts[name]}}
+
+
+def checksums(
+    facekit: Path, photographs: Path | None, photographed: Sequence[str]
+) -> dict[str, str]:
+    """Checksums of the inputs, for the settings of a data set.
+
+    Raises:
+        DatasetError: A file cannot be read.
+    """
+    return {
+        "facekit_sha256": _sha256([facekit]),
+        "photographs_sha256": _sha256(_pictures(photographs, photographed)),
+    }
 
 
 def _pictures(folder: Path | None, photographed: Sequence[str]) -> list[Path]:

@@ -53,6 +53,8 @@ def draw_take(
     frames_per_s: float = DEFAULT_FRAMES_PER_S,
     size: int = DEFAULT_SIZE,
     intensity: str | None = None,
+    held_out: bool = False,
+    style: str | None = None,
 ) -> Take:
     """Draw how somebody shows an expression once, and how the camera sees it.
 
@@ -66,9 +68,11 @@ def draw_take(
         frames_per_s: Frames rendered in a second.
         size: Width and height of the picture in pixels.
         intensity: "full" or "micro"; None draws one.
+        held_out: Show the expression by its recipe in `recipes.HELD_OUT`.
+        style: One of `style.STYLES`; None for what a camera sees.
 
     Raises:
-        FaceError: The subject, the expression or a number is not one of those expected.
+        FaceError: The subject, the expression, the style or a number is not one of those expected.
     """
     performance = draw_performance(
         cast.kit.expression_names,
@@ -77,12 +81,15 @@ def draw_take(
         duration_s=duration_s,
         frames_per_s=frames_per_s,
         intensity=intensity,
+        held_out=held_out,
     )
     course = performance.course
     expressions = [] if course is None else [(expression, course)]
     look = draw_look(rng, light)
-    renderer = Renderer(cast.kit, cast.person(subject), look, size)
+    renderer = Renderer(cast.kit, cast.person(subject), look, size, style=style)
     description = {**performance.description, "look": asdict(look)}
+    if style is not None:
+        description["style"] = style
     return Take(renderer, performance.motion, expressions, description)
 
 

@@ -1,4 +1,4 @@
-"""What the networks are made of: factorized convolution, pooling and attention.
+"""What CS3D is made of: factorized convolution, pooling and attention.
 
 Feature maps are float32 tensors `(N, C, T, H, W)`: batch, channels, time bins, rows, columns.
 """
@@ -92,12 +92,30 @@ class MultiPool3d(nn.Module):
 
     def __init__(self, kernel: Triple, padding: Triple = (0, 0, 0)) -> None:
         super().__init__()
-        self.average = nn.AvgPool3d(kernel, padding=padding, count_include_pad=False)
-        self.maximum = nn.MaxPool3d(kernel, padding=padding)
+        self.average = average_pool(kernel, padding)
+        self.maximum = max_pool(kernel, padding)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pool `(N, C, T, H, W)` to cells."""
         return 0.5 * (self.average(x) + self.maximum(x))
+
+
+def max_pool(kernel: Triple, padding: Triple = (0, 0, 0)) -> nn.Module:
+    """Return maximum pooling over the cells of a `MultiPool3d`."""
+    return nn.MaxPool3d(kernel, padding=padding)
+
+
+def average_pool(kernel: Triple, padding: Triple = (0, 0, 0)) -> nn.Module:
+    """Return average pooling over the cells of a `MultiPool3d`; padding does not count."""
+    return nn.AvgPool3d(kernel, padding=padding, count_include_pad=False)
+
+
+POOLING: dict[str, Callable[[Triple, Triple], nn.Module]] = {
+    "multi": MultiPool3d,
+    "max": max_pool,
+    "average": average_pool,
+}
+"""The kinds of pools by name."""
 
 
 class TemporalAttention(nn.Module):
@@ -126,15 +144,7 @@ class TemporalAttention(nn.Module):
 
     def __init__(self, channels: int, kind: str = "per_channel", reduction: int = 16) -> None:
         super().__init__()
-        if not isinstance(kind, str) or kind not in self.KINDS:
-            raise NetworkError(
-                f"unknown temporal attention {kind!r}; choose one of {', '.join(self.KINDS)}"
-            )
-        if not is_whole_number(reduction, 1, channels):
-            raise NetworkError(
-                f"the attention's reduction is {reduction!r}; give a whole number from 1 to the "
-                f"number of channels, {channels}"
-            )
+        self.check(channels, kind, reduction)
         self.shared: nn.Module
         if kind == "per_channel":
             self.pooled_axes: tuple[int, ...] = (3, 4)
@@ -148,6 +158,23 @@ class TemporalAttention(nn.Module):
             self.pooled_axes = (1, 3, 4)
             self.shared = nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))
             start_small(self.shared)
+
+    @classmethod
+    def check(cls, channels: int, kind: str, reduction: int) -> None:
+        """Make sure that there is such an attention.
+
+        Raises:
+            NetworkError: As the class.
+        """
+        if not isinstance(kind, str) or kind not in cls.KINDS:
+            raise NetworkError(
+                f"unknown temporal attention {kind!r}; choose one of {', '.join(cls.KINDS)}"
+            )
+        if not is_whole_number(reduction, 1, channels):
+            raise NetworkError(
+                f"the attention's reduction is {reduction!r}; give a whole number from 1 to the "
+                f"number of channels, {channels}"
+            )
 
     def weights(self, features: torch.Tensor) -> torch.Tensor:
         """Return the weights in (0, 1): `(N, C, T, 1, 1)`, or `(N, 1, T, 1, 1)` per frame."""
@@ -185,11 +212,18 @@ class SpatialAttention(nn.Module):
 class JointAttention(nn.Module):
     """Temporal before spatial attention, with a residual: `SA(TA(F)) + F` (paper, Eq. 3).
 
+    The sum is divided by `GAIN`, so that features keep their size while all weights are near 1/2.
+    Without that they grow by this factor from stage to stage, past what normalization holds in
+    check: the shortcuts outweigh all else, and training hardly begins.
+
     Args:
         channels: C of the feature map.
         temporal: Kind of `TemporalAttention`.
         reduction: Reduction of `TemporalAttention`.
     """
+
+    GAIN = 1.5 * 1.5 + 1
+    """What weights of 1/2 make of 1."""
 
     def __init__(self, channels: int, temporal: str = "per_channel", reduction: int = 16) -> None:
         super().__init__()
@@ -197,5 +231,6 @@ class JointAttention(nn.Module):
         self.spatial = SpatialAttention()
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return `SA(TA(F)) + F`, of the shape of F."""
-        return self.spatial(self.temporal(features)) + features
+        """Return `(SA(TA(F)) + F) / GAIN`, of the shape of F."""
+        joint: torch.Tensor = self.spatial(self.temporal(features)) + features
+        return joint.mul_(1 / self.GAIN)

@@ -12,29 +12,34 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention
+from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention, TemporalAttention, max_pool
 from cs3d_ros.network.neurons import STEEPNESS, SURROGATE, THRESHOLD, SoftSpikingNeuron
-from cs3d_ros.network.stages import FiveStageNetwork, mlp_classifier
+from cs3d_ros.network.specification import INPUT_SHAPE
+from cs3d_ros.network.stages import CHANNELS, FiveStageNetwork, mlp_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cs3d_ros.network.blocks import Triple
 
-
-def c3d(num_classes: int, *, dropout: float = 0.5) -> FiveStageNetwork:
+def c3d(
+    num_classes: int, *, in_channels: int = INPUT_SHAPE[0], dropout: float = 0.5
+) -> FiveStageNetwork:
     """Return C3D.
 
     Args:
         num_classes: Number of logits.
+        in_channels: Channels of a window.
         dropout: Probability of dropout in the classifier.
     """
-    return FiveStageNetwork(_full_convolution, _max_pool, mlp_classifier(num_classes, dropout))
+    return FiveStageNetwork(
+        in_channels, _full_convolution, max_pool, mlp_classifier(num_classes, dropout)
+    )
 
 
 def c3d_ssn(
     num_classes: int,
     *,
+    in_channels: int = INPUT_SHAPE[0],
     threshold: float = THRESHOLD,
     steepness: float = STEEPNESS,
     surrogate: str = SURROGATE,
@@ -44,6 +49,7 @@ def c3d_ssn(
 
     Args:
         num_classes: Number of logits.
+        in_channels: Channels of a window.
         threshold: θ of the neurons.
         steepness: k of the neurons.
         surrogate: Surrogate gradient of the neurons.
@@ -51,8 +57,9 @@ def c3d_ssn(
     """
     neuron = partial(SoftSpikingNeuron, threshold, steepness, surrogate)
     return FiveStageNetwork(
+        in_channels,
         partial(_full_convolution, activation=neuron),
-        _max_pool,
+        max_pool,
         mlp_classifier(num_classes, dropout, neuron),
     )
 
@@ -60,6 +67,7 @@ def c3d_ssn(
 def c3d_factorized(
     num_classes: int,
     *,
+    in_channels: int = INPUT_SHAPE[0],
     threshold: float = THRESHOLD,
     steepness: float = STEEPNESS,
     surrogate: str = SURROGATE,
@@ -72,30 +80,41 @@ def c3d_factorized(
     """
     neuron = partial(SoftSpikingNeuron, threshold, steepness, surrogate)
     return FiveStageNetwork(
-        partial(FactorizedConv3d, neuron=neuron), _max_pool, mlp_classifier(num_classes, dropout)
+        in_channels,
+        partial(FactorizedConv3d, neuron=neuron),
+        max_pool,
+        mlp_classifier(num_classes, dropout),
     )
 
 
 def c3d_attention(
     num_classes: int,
     *,
+    in_channels: int = INPUT_SHAPE[0],
+    attention_place: str = "pool",
     temporal_attention: str = "per_channel",
     reduction: int = 16,
     dropout: float = 0.5,
 ) -> FiveStageNetwork:
-    """Return C3D with joint attention after each pool.
+    """Return C3D with joint attention.
 
     Args:
         num_classes: Number of logits.
-        temporal_attention: Kind of temporal attention.
-        reduction: Reduction of the temporal attention.
+        in_channels: Channels of a window.
+        attention_place: `pool` (after each pool), `last` (after the last pool alone) or `none`,
+            which is C3D itself.
+        temporal_attention: Kind of temporal attention, `per_channel` or `per_frame`.
+        reduction: Reduction of the temporal attention `per_channel`.
         dropout: Probability of dropout in the classifier.
     """
+    TemporalAttention.check(CHANNELS[-1], temporal_attention, reduction)
     return FiveStageNetwork(
+        in_channels,
         _full_convolution,
-        _max_pool,
+        max_pool,
         mlp_classifier(num_classes, dropout),
         partial(JointAttention, temporal=temporal_attention, reduction=reduction),
+        attention_place,
     )
 
 
@@ -109,7 +128,3 @@ def _full_convolution(
             activation=activation(),
         )
     )
-
-
-def _max_pool(kernel: Triple, padding: Triple) -> nn.Module:
-    return nn.MaxPool3d(kernel, padding=padding)

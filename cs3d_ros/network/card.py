@@ -10,7 +10,13 @@ from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.network import MAX_CLASSES
 from cs3d_ros.network.checks import is_finite_number, is_whole_number
 from cs3d_ros.network.errors import CheckpointError
-from cs3d_ros.network.specification import INPUT_SHAPE, NetworkSpec
+from cs3d_ros.network.specification import (
+    INPUT_SHAPE,
+    MAX_CHANNELS,
+    MAX_SIZE,
+    MIN_SIZE,
+    NetworkSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +43,7 @@ class ModelCard:
         representation: Name of the tensor representation it was trained on.
         window_ms: Duration of a window in milliseconds, above 0 and at most `MAX_WINDOW_MS`.
         bins: Time bins of a window; 16 for every network.
-        size: Rows and columns of a window in pixels; 112 for every network.
+        size: Rows and columns of a window in pixels, from 32 to 224; 112 in the paper.
         provenance: Where the weights come from (data, command, seed, commit, metrics); anything
             that JSON holds.
 
@@ -65,16 +71,24 @@ class ModelCard:
                 f"the window is {self.window_ms!r} ms; give a number above 0, at most "
                 f"{MAX_WINDOW_MS:g}"
             )
-        expected = INPUT_SHAPE[1:3]
-        if not all(map(is_whole_number, (self.bins, self.size), expected, expected)):
+        bins = INPUT_SHAPE[1]
+        if not is_whole_number(self.bins, bins, bins) or not is_whole_number(
+            self.size, MIN_SIZE, MAX_SIZE
+        ):
             raise CheckpointError(
-                f"the input is {self.bins!r} bins of {self.size!r} pixels; the networks take "
-                f"{expected[0]} bins of {expected[1]}"
+                f"the input is {self.bins!r} bins of {self.size!r} rows and columns; the networks "
+                f"take {bins} bins of {MIN_SIZE} to {MAX_SIZE}"
             )
+        _in_channels(self.network)
         if not isinstance(self.provenance, dict):
             raise CheckpointError(
                 f"the provenance is a {type(self.provenance).__name__}; give a dictionary"
             )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of a window: channels, bins, rows, columns."""
+        return _in_channels(self.network), self.bins, self.size, self.size
 
     def to_json(self) -> str:
         """Return the card as JSON.
@@ -132,6 +146,15 @@ class ModelCard:
         if not isinstance(labels, list):
             raise CheckpointError("the header's labels are not a JSON array")
         return cls(network=NetworkSpec(**network), labels=tuple(labels), **header)
+
+
+def _in_channels(network: NetworkSpec) -> int:
+    in_channels = network.options.get("in_channels", INPUT_SHAPE[0])
+    if not is_whole_number(in_channels, 1, MAX_CHANNELS):
+        raise CheckpointError(
+            f"the network takes {in_channels!r} channels; from 1 to {MAX_CHANNELS} are supported"
+        )
+    return in_channels
 
 
 def _check_labels(labels: tuple[str, ...], num_classes: int) -> None:

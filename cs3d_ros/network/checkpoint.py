@@ -20,7 +20,7 @@ from cs3d_ros.network import build, rebuild
 from cs3d_ros.network.card import DEFAULT_LABELS, FORMAT_VERSION, ModelCard
 from cs3d_ros.network.device import move, resolve_device
 from cs3d_ros.network.errors import CheckpointError, NetworkError
-from cs3d_ros.network.specification import Network
+from cs3d_ros.network.specification import INPUT_SHAPE, Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -105,6 +105,7 @@ def untrained(
     *,
     representation: str = "on_off_recency",
     window_ms: float = 500.0,
+    size: int = INPUT_SHAPE[2],
     **options: object,
 ) -> tuple[Network, ModelCard]:
     """Return a network with random weights, in evaluation mode, and its card.
@@ -117,6 +118,7 @@ def untrained(
         seed: Seed of the weights.
         representation: Name of the tensor representation to feed it with.
         window_ms: Duration of a window in milliseconds.
+        size: Rows and columns of a window.
         **options: Any option of that network.
 
     Raises:
@@ -132,6 +134,7 @@ def untrained(
         labels=tuple(labels),
         representation=representation,
         window_ms=window_ms,
+        size=size,
         provenance={"weights": "random", "seed": seed},
     )
     return network.eval(), card

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
+from cs3d_ros.network.errors import NetworkError
+
 
 def is_finite_number(value: object) -> TypeGuard[int | float]:
     """Return whether the value is an int or a float that a finite float can hold; no bool."""
@@ -19,3 +21,14 @@ def is_finite_number(value: object) -> TypeGuard[int | float]:
 def is_whole_number(value: object, low: int, high: int) -> TypeGuard[int]:
     """Return whether the value is an int from `low` to `high`; no bool."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def checked_dropout(probability: float) -> float:
+    """Return the probability of dropout as it is.
+
+    Raises:
+        NetworkError: If it is not a number from 0 to below 1.
+    """
+    if not is_finite_number(probability) or not 0 <= probability < 1:
+        raise NetworkError(f"the dropout is {probability!r}; give a number from 0 to below 1")
+    return probability

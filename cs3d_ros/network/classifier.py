@@ -11,7 +11,7 @@ import torch
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.device import move, resolve_device
 from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
-from cs3d_ros.network.specification import INPUT_SHAPE, Network
+from cs3d_ros.network.specification import Network
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -96,11 +96,16 @@ class Classifier:
         """One label per probability, in order."""
         return self.card.labels
 
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of a window: channels, bins, rows, columns."""
+        return self.card.input_shape
+
     def predict(self, tensor: np.ndarray) -> np.ndarray:
         """Return the probabilities of one window or of a batch.
 
         Args:
-            tensor: float32 `(3, 16, 112, 112)` or `(N, 3, 16, 112, 112)`.
+            tensor: float32 of `input_shape`, or a batch of such: one dimension more in front.
 
         Returns:
             float32 `(num_classes,)` or `(N, num_classes)`; each row sums to 1.
@@ -112,11 +117,12 @@ class Classifier:
         """
         if self._network is None:
             raise NetworkError(f"the classifier {self.name} is closed; make a new one")
-        single = tensor.ndim == len(INPUT_SHAPE)
-        if tensor.dtype != np.float32 or tensor.shape[not single :] != INPUT_SHAPE:
+        shape = self.input_shape
+        single = tensor.ndim == len(shape)
+        if tensor.dtype != np.float32 or tensor.shape[not single :] != shape:
             raise NetworkError(
-                f"the tensor is {tensor.dtype} {tensor.shape}; give float32 {INPUT_SHAPE}, or a "
-                "batch of such"
+                f"the tensor is {tensor.dtype} {tensor.shape}; give float32 {shape}, or a batch of "
+                "such"
             )
         windows = torch.from_numpy(np.require(tensor, requirements=("C", "W")))
         if single:
@@ -139,7 +145,7 @@ class Classifier:
     def warm_up(self, n: int = 2) -> None:
         """Classify `n` empty windows, so that the first real one is not slower than the others."""
         for _ in range(n):
-            self.predict(np.zeros(INPUT_SHAPE, np.float32))
+            self.predict(np.zeros(self.input_shape, np.float32))
         self.synchronize()
 
     def synchronize(self) -> None:

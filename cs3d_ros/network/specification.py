@@ -11,7 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INPUT_SHAPE = (3, 16, 112, 112)
-"""What every network takes, without the batch: channels, time bins, rows, columns."""
+"""What the paper's networks take, without the batch: channels, time bins, rows, columns.
+
+Ours take it unless they are told otherwise: the channels are an option of each, and any square of
+`MIN_SIZE` to `MAX_SIZE` rows and columns will do. The time bins are always 16.
+"""
+
+MAX_CHANNELS = 16
+"""The most channels that a network can be built for."""
+
+MIN_SIZE = 32
+"""The fewest rows and columns of a window: below, a pool would have nothing left to pool."""
+
+MAX_SIZE = 224
+"""The most rows and columns of a window: twice the paper's."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,9 @@ class NetworkSpec:
 
 
 class Network(nn.Module):
-    """A network that `build` makes: float32 `(N, 3, 16, 112, 112)` to logits `(N, num_classes)`.
+    """A network that `build` makes: float32 `(N, C, 16, S, S)` to logits `(N, num_classes)`.
+
+    C is its option `in_channels`; S is any whole number from `MIN_SIZE` to `MAX_SIZE`.
 
     Attributes:
         specification: How it was built; set by `build`.

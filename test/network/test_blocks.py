@@ -6,6 +6,7 @@ from torch import nn
 
 from cs3d_ros.network import NetworkError
 from cs3d_ros.network.blocks import (
+    POOLING,
     FactorizedConv3d,
     JointAttention,
     MultiPool3d,
@@ -105,9 +106,16 @@ def test_multi_pool_is_the_mean_of_average_and_maximum():
     assert MultiPool3d((1, 2, 2))(x).flatten().tolist() == [(1.5 + 3) / 2, (5.5 + 7) / 2]
 
 
-def test_multi_pool_does_not_count_padding():
+@pytest.mark.parametrize(("kind", "expected"), [("multi", 5.25), ("max", 7.0), ("average", 3.5)])
+def test_pools_by_name(kind, expected):
+    x = torch.arange(8.0).view(1, 1, 2, 2, 2)
+    assert POOLING[kind]((2, 2, 2), (0, 0, 0))(x).flatten().tolist() == [expected]
+
+
+@pytest.mark.parametrize("kind", POOLING)
+def test_no_pool_counts_padding(kind):
     x = torch.full((1, 1, 2, 7, 7), -3.0)
-    y = MultiPool3d((2, 2, 2), (0, 1, 1))(x)
+    y = POOLING[kind]((2, 2, 2), (0, 1, 1))(x)
     assert y.shape == (1, 1, 1, 4, 4)
     assert (y == -3).all()
 

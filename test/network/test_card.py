@@ -73,9 +73,16 @@ def test_the_json_is_the_documented_header():
         ({"window_ms": float("nan")}, "window is nan ms"),
         ({"window_ms": 60_001}, "at most 60000"),
         ({"window_ms": "500"}, "window is '500' ms"),
-        ({"bins": 8}, "8 bins of 112 pixels; the networks take 16 bins of 112"),
+        ({"bins": 8}, "8 bins of 112 rows and columns; the networks take 16 bins of 32 to 224"),
         ({"bins": 16.0}, "16.0 bins"),
-        ({"size": 10**9}, "16 bins of 1000000000 pixels"),
+        ({"size": 31}, "16 bins of 31 rows and columns; the networks take 16 bins of 32 to 224"),
+        ({"size": 225}, "16 bins of 225 rows and columns"),
+        ({"size": 10**9}, "16 bins of 1000000000 rows and columns"),
+        ({"size": 112.0}, "16 bins of 112.0 rows"),
+        ({"size": True}, "16 bins of True rows"),
+        ({"network": NetworkSpec("cs3d", 7, {"in_channels": 0})}, "takes 0 channels; from 1 to 16"),
+        ({"network": NetworkSpec("cs3d", 7, {"in_channels": 17})}, "takes 17 channels"),
+        ({"network": NetworkSpec("cs3d", 7, {"in_channels": "3"})}, "takes '3' channels"),
         ({"provenance": None}, "provenance is a NoneType; give a dictionary"),
         ({"provenance": []}, "provenance is a list"),
     ],
@@ -83,6 +90,17 @@ def test_the_json_is_the_documented_header():
 def test_bad_values_are_refused(changes, what):
     with pytest.raises(CheckpointError, match=what):
         card(**changes)
+
+
+@pytest.mark.parametrize("size", [32, 33, 112, 224])
+def test_any_size_from_32_to_224_is_kept(size):
+    assert ModelCard.from_json(card(size=size).to_json()).input_shape == (3, 16, size, size)
+
+
+def test_the_shape_of_a_window_has_the_channels_of_the_network():
+    assert card().input_shape == (3, 16, 112, 112)
+    network = NetworkSpec("cs3d", 7, {"in_channels": 2})
+    assert card(network=network, size=56).input_shape == (2, 16, 56, 56)
 
 
 @pytest.mark.parametrize("value", [object(), float("nan"), {1, 2}])

@@ -20,6 +20,8 @@ from cs3d_ros.network import (
     NetworkError,
     NetworkSpec,
     default_options,
+    names,
+    stages,
 )
 from cs3d_ros.network.card import DEFAULT_LABELS
 from cs3d_ros.network.checkpoint import load, save, untrained
@@ -119,6 +121,19 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert all(parameter.requires_grad for parameter in loaded.parameters())
 
 
+@pytest.mark.parametrize("name", names())
+def test_every_network_makes_the_round_trip(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "HIDDEN", 8)  # C3D's classifier takes 200 MB otherwise
+    network, card = untrained(name, ("a", "b"), 3, size=32, in_channels=2, dropout=0.25)
+    save(tmp_path / "a", network, card)
+    loaded, loaded_card = load(tmp_path / "a")
+    assert loaded_card == card
+    assert loaded_card.input_shape == (2, 16, 32, 32)
+    x = torch.rand(1, 2, 16, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(loaded(x), network(x))
+
+
 def test_the_memory_format_does_not_reach_the_file(sound, tmp_path):
     network, card = load(sound)
     network.to(memory_format=torch.channels_last_3d)
@@ -136,14 +151,15 @@ def test_a_loaded_network_outlives_its_file(content, tmp_path):
     assert all(torch.equal(before[key], tensor) for key, tensor in network.state_dict().items())
 
 
-def test_an_option_left_out_of_the_header_takes_its_default(content, tmp_path):
+@pytest.mark.parametrize(("option", "default"), [("steepness", 4.0), ("in_channels", 3)])
+def test_an_option_left_out_of_the_header_takes_its_default(content, tmp_path, option, default):
     header, body = split(content)
     card = json.loads(header["__metadata__"]["cs3d_ros"])
-    del card["network"]["options"]["steepness"]
+    del card["network"]["options"][option]
     header["__metadata__"]["cs3d_ros"] = json.dumps(card)
     (tmp_path / "a").write_bytes(join(header, body))
     network, loaded = load(tmp_path / "a")
-    assert loaded.network.options["steepness"] == 4.0
+    assert loaded.network.options[option] == default
     assert loaded.network == network.specification
 
 
@@ -178,6 +194,7 @@ def test_untrained_takes_what_a_card_and_a_network_take():
     assert (card.labels, card.representation, card.window_ms) == (("a", "b"), "counts", 50)
     assert network.specification.num_classes == 2
     assert network.specification.options["temporal_attention"] == "per_frame"
+    assert untrained("rnn", in_channels=1, size=64)[1].input_shape == (1, 16, 64, 64)
     with pytest.raises(NetworkError, match="unknown network"):
         untrained("c4d")
     with pytest.raises(CheckpointError, match="not all different"):
@@ -350,11 +367,15 @@ def test_random_values_in_the_card(content, tmp_path, key, value):
         ({"network__options__threshold": 10**400}, "threshold is 1000"),
         ({"network__options__surrogate": "x" * 10_000}, "unknown surrogate gradient 'xxx"),
         ({"network__options__reduction": 0}, "reduction is 0"),
+        ({"network__options__in_channels": 10**9}, "takes 1000000000 channels; from 1 to 16"),
+        ({"network__options__in_channels": 2}, r"weight is torch.float32 \(3, 1, 3, 1, 1\), exp"),
+        ({"network__options__attention_place": "none"}, r"unexpected, first 'stages\.0\.attention"),
         ({"labels": ["left", "right"]}, "2 labels for a network of 3 classes"),
         ({"labels": list("abcd"), "network__num_classes": 4}, r"weight is torch.float32 \(3, 512"),
         ({"network__num_classes": 10**12}, "1000000000000 classes; from 2 to 1000"),
         ({"network__num_classes": -1}, "-1 classes"),
         ({"bins": 10**9}, "1000000000 bins"),
+        ({"size": 10**9}, "16 bins of 1000000000 rows and columns"),
     ],
 )
 def test_a_bad_card(content, tmp_path, changes, what):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cs3d_ros.network import CheckpointError, DeviceError, NetworkError
+from cs3d_ros.network import CheckpointError, DeviceError, NetworkError, names, stages
 from cs3d_ros.network.card import DEFAULT_LABELS
 from cs3d_ros.network.checkpoint import save, untrained
 from cs3d_ros.network.classifier import Classifier
@@ -41,6 +41,7 @@ def test_name_and_labels(classifier):
     assert classifier.name == "cs3d-untrained"
     assert classifier.labels == DEFAULT_LABELS
     assert classifier.device == torch.device("cpu")
+    assert classifier.input_shape == SHAPE
 
 
 def test_probabilities_are_the_softmax_of_the_network(answers, windows):
@@ -68,6 +69,21 @@ def test_the_same_window_gives_the_same_bits_in_any_layout(classifier, windows, 
     same.setflags(write=False)
     assert classifier.predict(same).tobytes() == answer.tobytes()
     np.testing.assert_array_equal(windows, before)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_network_classifies_windows_of_its_own_shape(name, monkeypatch):
+    monkeypatch.setattr(stages, "HIDDEN", 8)  # C3D's classifier takes 200 MB otherwise
+    with Classifier(*untrained(name, ("a", "b"), in_channels=2, size=40)) as made:
+        assert made.input_shape == (2, 16, 40, 40)
+        window = np.random.default_rng(0).random(made.input_shape, np.float32)
+        answer = made.predict(window)
+        assert answer.shape == (2,)
+        np.testing.assert_allclose(answer.sum(), 1, rtol=1e-6)
+        assert made.predict(window[None][:0]).shape == (0, 2)
+        with pytest.raises(NetworkError, match=r"give float32 \(2, 16, 40, 40\), or a batch"):
+            made.predict(np.zeros(SHAPE, np.float32))
+        made.warm_up(1)
 
 
 def test_an_empty_batch(classifier):

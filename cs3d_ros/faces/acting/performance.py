@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cs3d_ros.expressions import EXPRESSIONS, Course
 from cs3d_ros.faces.acting.action_units import Blendshapes
 from cs3d_ros.faces.acting.curves import united
 from cs3d_ros.faces.acting.idle import Shown, blended, draw_idle
-from cs3d_ros.faces.acting.recipes import RECIPES
+from cs3d_ros.faces.acting.recipes import HELD_OUT, RECIPES, Recipe
 from cs3d_ros.faces.acting.rendition import Rendition, check_intensity, draw_rendition
 from cs3d_ros.faces.acting.time_course import Timing, draw_envelopes, draw_timing
 from cs3d_ros.faces.errors import FaceError
@@ -60,6 +61,7 @@ def draw_performance(
     duration_s: float,
     frames_per_s: float,
     intensity: str | None = None,
+    held_out: bool = False,
 ) -> Performance:
     """Draw a clip of one expression, which comes at any time.
 
@@ -77,6 +79,7 @@ def draw_performance(
             one frame before it.
         frames_per_s: Frames per second.
         intensity: "full", "micro", or None for 25 % of micro-expressions.
+        held_out: Take the expression's recipe in HELD_OUT instead of one of RECIPES.
 
     Raises:
         FaceError: A clip shorter than 0.5 s, longer than an hour or of more than 200,000 frames, a
@@ -93,6 +96,8 @@ def draw_performance(
     model = expression if shows else others[int(scene.rng.integers(len(others)))]
     micro = scene.rng.random() < MICRO_SHARE
     rendition = draw_rendition(scene.rng, model, intensity or ("micro" if micro else "full"))
+    if held_out:
+        rendition = _by(HELD_OUT[model], rendition, scene.rng)
     timing = _placed(scene.rng, rendition.intensity, duration_s)
     scene.show(rendition, timing, face=shows)
     course = timing.course(duration_s) if shows else None
@@ -220,6 +225,18 @@ def _times(duration_s: float, frames_per_s: float) -> np.ndarray:
             f"{MAX_FRAMES} frames; draw several clips"
         )
     return np.arange(int(duration_s * frames_per_s * (1 + 1e-12)) + 1) / frames_per_s
+
+
+def _by(recipe: Recipe, rendition: Rendition, rng: np.random.Generator) -> Rendition:
+    """The same performance by another recipe: as strong, as lopsided, with the same head."""
+    sides = cycle([(2 * le / (le + ri), 2 * ri / (le + ri)) for le, ri in rendition.units.values()])
+    units: dict[int, tuple[float, float]] = {}
+    for part, (left, right) in zip(recipe.parts, sides, strict=False):
+        there, level = rng.random() < part.share, rng.uniform(part.low, part.high)
+        level *= rendition.strength
+        if there:
+            units[part.unit] = (min(level * left, 1.0), min(level * right, 1.0))
+    return replace(rendition, recipe=recipe, units=units)
 
 
 def _placed(rng: np.random.Generator, intensity: str, duration_s: float) -> Timing:

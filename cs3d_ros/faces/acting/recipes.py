@@ -333,3 +333,58 @@ RECIPES: Mapping[str, tuple[Recipe, ...]] = {
     ),
 }
 """The recipes by expression; neutral has none."""
+
+HELD_OUT: Mapping[str, Recipe] = {
+    "happy": _recipe(
+        "happy-grinning",
+        "guide 6+12; narrow lids and bared teeth, 7, 10 and 16, are our choice",
+        (6, 0.6, 1),
+        (7, 0.3, 0.6),
+        (10, 0.15, 0.35),
+        (12, 0.9, 1.1),
+        (16, 0.4, 0.7),
+    ),
+    "sad": _recipe(
+        "sad-restrained",
+        "guide 11+17, 1+4 with 54+64; lips pressed against tears, 24, are our choice",
+        (1, 1.1, 1.3),
+        (4, 0.55, 0.8),
+        (17, 0.9, 1.2),
+        (24, 0.4, 0.7),
+        (43, 0.25, 0.5),
+        (64, 0.3, 0.7),
+    ),
+    "surprised": _recipe("surprised-lids", "guide 5B+26, 5B+27", (5, 0.9, 1.2), (27, 0.5, 0.9)),
+    "scared": _recipe(
+        "scared-gasping",
+        "guide 1+2+4+5* with 25, 26",
+        (1, 1, 1.2),
+        (2, 0.1, 0.2),
+        (4, 0.7, 0.9),
+        (5, 1, 1.2),
+        (25, 0.4, 0.8),
+        (26, 0.2, 0.4),
+    ),
+    "disgusted": _recipe(
+        "disgusted-upper-lip",
+        "guide 10*, 10+17; CK+ 9 or 10; 6 and 43 are our choice",
+        (10, 1.1, 1.3),
+        (6, 0.5, 0.8),
+        (17, 0.6, 1),
+        (43, 0.15, 0.3),
+    ),
+    "angry": _recipe(
+        "angry-glaring",
+        "guide 4+5*+7+17+24 without 7",
+        (4, 1.4, 1.6),
+        (5, 0.6, 0.9),
+        (17, 0.7, 1),
+        (24, 0.9, 1.2),
+    ),
+}
+"""One more recipe of each expression, drawn only when asked for, so that training never sees it.
+
+Each lacks or adds a unit that matters: sadness without the lip corners, surprise without the brows,
+fear without the stretched lips, disgust without the wrinkled nose, anger without narrow lids, and a
+grin with teeth bared.
+"""

@@ -19,6 +19,7 @@ from cs3d_ros.faces.rendering.rasterizer import draw
 from cs3d_ros.faces.rendering.samples import begin, gather, side_of, to_samples
 from cs3d_ros.faces.rendering.sensor import blur, expose, exposure_of, lens_blur
 from cs3d_ros.faces.rendering.shading import Lights, add_normals, shade_vertices
+from cs3d_ros.faces.rendering.style import STYLES
 
 MIN_SIZE, MAX_SIZE = 8, 1024
 """Sides of pictures in pixels."""
@@ -44,7 +45,15 @@ class Renderer:
         size: Width and height of the pictures in pixels.
     """
 
-    def __init__(self, kit: FaceKit, person: Person, look: Look, size: int = 112) -> None:
+    def __init__(
+        self,
+        kit: FaceKit,
+        person: Person,
+        look: Look,
+        size: int = 112,
+        *,
+        style: str | None = None,
+    ) -> None:
         """Prepare for rendering.
 
         Args:
@@ -52,14 +61,19 @@ class Renderer:
             person: Who is rendered.
             look: Camera, light and background.
             size: Width and height of the pictures in pixels, 8…1024.
+            style: One of `style.STYLES`; None for what a camera sees.
 
         Raises:
-            FaceError: The person does not fit the morphable face, or there is no such size.
+            FaceError: The person does not fit the morphable face, or there is no such size or
+                style.
         """
+        if style is not None and style not in STYLES:
+            raise FaceError(f"no style {style!r} is known, expected one of {', '.join(STYLES)}")
         if not MIN_SIZE <= size <= MAX_SIZE:
             raise FaceError(f"pictures of {size} pixels a side, expected {MIN_SIZE} to {MAX_SIZE}")
         self.size = size
         self._look = look
+        self._style = STYLES[style] if style is not None else None
         self._weights = len(kit.expression_names)
         self._body = body = body_of(kit, person)
         self._skin = max(float(np.median(body.albedo[body.skin > 0])), 1e-3)
@@ -72,7 +86,8 @@ class Renderer:
             max(look.background_blur, LEAST_BLUR * TEXELS_PER_WIDTH / size),
             np.random.default_rng(look.background_seed),
         )
-        self._level = look.background_level * self._expose_face()
+        self._radiance = self._expose_face()
+        self._level = look.background_level * self._radiance
 
     def frames(self, motion: Motion) -> Iterator[tuple[float, np.ndarray]]:
         """Time in s and picture of each frame, shape (size, size), float32, 0…255.
@@ -108,6 +123,8 @@ class Renderer:
         self._draw(slice(0, worn_from), False)
         self._draw(slice(worn_from, None), True)
         gather(self._samples, picture)
+        if self._style is not None:
+            self._style(picture, self._radiance)
         blur(picture, self._lens)
         expose(picture, self._gain, float(motion.light[i]), self._look.gamma, self._look.black)
         return picture
