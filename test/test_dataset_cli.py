@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cs3d_ros.cli import main
-from cs3d_ros.datasets import engines, facekit7
+from cs3d_ros.datasets import beyond, engines, facekit7
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.events.packets import Events
 from faces_data import facekit_path
@@ -25,6 +25,13 @@ def empty_clip(studio, spec):
 
 
 empty_clip.__module__, empty_clip.__qualname__ = facekit7.__name__, "make_clip"
+
+
+def beyond_clip(studio, spec):
+    return empty_clip(studio, spec)
+
+
+beyond_clip.__module__, beyond_clip.__qualname__ = beyond.__name__, "make_clip"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,20 @@ def test_check_finds_a_flipped_bit(made, capsys):
 def test_a_folder_without_a_data_set_is_refused(tmp_path, capsys, command):
     assert run(command, tmp_path) == 1
     assert "manifest.json" in capsys.readouterr().err
+
+
+def test_what_lies_beyond_has_test_parts_only(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(beyond, "make_clip", beyond_clip)
+    arguments = ["--clips", "56", "--clip-s", "0.5", "--workers", "1", "--facekit", facekit_path()]
+    assert run("make", "facekit-7-beyond", tmp_path / "out", *arguments) == 0
+    capsys.readouterr()
+    assert run("summary", tmp_path / "out", "--json") == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert set(manifest["parts"]) == {"style", "recipe", "camera", "all"}
+    for part in manifest["parts"].values():
+        assert set(part["expressions"].values()) == {2}
+        assert set(part["lights"].values()) == {7}
+    assert run("check", tmp_path / "out") == 0
 
 
 def test_a_facekit_has_to_be_named(tmp_path, capsys):

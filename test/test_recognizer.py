@@ -10,9 +10,10 @@ from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.noise import NoiseSettings
 from cs3d_ros.events.packets import EventPacket, Events, PacketError
 from cs3d_ros.events.roi import Roi, RoiError
-from cs3d_ros.events.tensors import TensorError, bin_window
+from cs3d_ros.events.tensors import TensorError, bin_window, channels, representations
 from cs3d_ros.events.windows import WindowError
 from cs3d_ros.network.checkpoint import untrained as untrained_network
+from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.recognizer import Recognizer
 from cs3d_ros.recordings import open_recording
 from recordings_data import recording_path
@@ -149,13 +150,30 @@ def test_impossible_windows_are_refused(options):
     ("representation", "reason"),
     [
         ("holograms", "'holograms'.*on_off_recency"),
-        ("voxel_grid", "1 channels, expected one with 3"),
+        ("voxel_grid", r"takes windows of 3 channel\(s\), but .* 'voxel_grid', has 1"),
     ],
 )
-def test_a_representation_that_no_network_takes_is_refused(representation, reason):
+def test_a_representation_that_the_network_does_not_take_is_refused(representation, reason):
     stranger = SimpleNamespace(card=dataclasses.replace(CARD, representation=representation))
     with pytest.raises(TensorError, match=reason):
         Recognizer(stranger)
+
+
+def test_a_network_for_other_channels_refuses_the_default_representation():
+    stranger = SimpleNamespace(card=untrained_network("rnn", in_channels=2)[1])
+    with pytest.raises(TensorError, match=r"takes windows of 2 .* 'on_off_recency', has 3"):
+        Recognizer(stranger)
+
+
+@pytest.mark.parametrize("representation", representations())
+def test_a_network_recognises_with_any_representation_and_size(drawn_face, representation):
+    network, card = untrained_network(
+        "rnn", representation=representation, size=40, in_channels=channels(representation)
+    )
+    with Classifier(network, card) as classifier:
+        recognitions = recognize(Recognizer(classifier), packets(drawn_face)[:200])
+    assert recognitions[0].model == "rnn-untrained"
+    assert math.isclose(sum(recognitions[0].probabilities), 1.0, abs_tol=1e-5)
 
 
 def test_looks_where_it_is_asked_to(drawn_face):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cs3d_ros import __version__
 from cs3d_ros.datasets.clip import LIGHTS
 from cs3d_ros.datasets.dataset import Dataset, open_dataset
 from cs3d_ros.datasets.folder import UNFINISHED
@@ -52,7 +53,7 @@ class Evaluation:
         model: The network's card, as JSON can hold it.
         data: What it was evaluated on: kind ("data set" or "recording"), name, and for a data set
             its part, seed, settings, and the number of clips and people.
-        settings: How it was evaluated: hops and the rule of decision.
+        settings: How it was evaluated: version of this package, hops, the rule of decision.
         clips: One window a clip; None where not asked for.
         windows: Windows all over the clips; None where not asked for.
         streams: Each continuous recording.
@@ -175,6 +176,7 @@ def evaluate_dataset(
         model=describe_model(classifier),
         data=data,
         settings={
+            "cs3d_ros": __version__,
             "hop_ms": hop_ms,
             "window_hop_ms": window_hop_ms if windows else None,
             "seed": seed,
@@ -282,7 +284,7 @@ def evaluation_of_recording(
         date=date or datetime.date.today().isoformat(),
         model=describe_model(classifier),
         data={"kind": "recording", "name": scores.name},
-        settings={"hop_ms": hop_ms, **_describe_rule(decision)},
+        settings={"cs3d_ros": __version__, "hop_ms": hop_ms, **_describe_rule(decision)},
         streams=(scores,),
         pooled=pool([scores]),
     )

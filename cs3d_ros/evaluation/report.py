@@ -35,9 +35,9 @@ p,li{max-width:46rem}
 .card{border:1px solid #cfcfcf;border-radius:.5rem;padding:.7rem .9rem;break-inside:avoid}
 .card b{display:block;font-size:1.7rem;line-height:1.2}
 .wide{overflow-x:auto;margin:.8rem 0}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;font-size:.94rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:.3rem}
-th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e2e2e2;white-space:nowrap}
+th,td{padding:.25rem .55rem;text-align:right;border-bottom:1px solid #e2e2e2;white-space:nowrap}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 thead th{border-bottom:1.5px solid #777;vertical-align:bottom;white-space:normal;line-height:1.2}
 .about td{text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top}
@@ -295,7 +295,7 @@ def _group_tables(scores: Scores, what: str) -> list[str]:
 def _stream_table(kind: str, rows: Sequence[tuple[str, StreamTotals]]) -> str:
     header = [
         kind, "shown", "found", "median delay", "90 % within", "false alarms", "per minute",
-        "of them in neutral", "said in neutral", "confused", "said before",
+        "alarms in neutral", "said in neutral", "confused", "said before",
     ]  # fmt: skip
     cells = [
         [

@@ -135,7 +135,7 @@ def of_streams(totals: StreamTotals) -> str:
         "expression was shown"
     )
     if totals.said_in_neutral is not None:
-        alarms += f"; {percent(totals.said_in_neutral)} of the messages then say one all the same"
+        alarms += f", when {percent(totals.said_in_neutral)} of the messages say one all the same"
     if not totals.shown:
         return f"In {minutes} no expression was shown. There were {alarms}."
     text = f"In {minutes}, {totals.found} of {totals.shown} expressions were found."

@@ -276,7 +276,7 @@ def _draw_events(axes: Axes, counts: np.ndarray, edges_ns: np.ndarray, begin_ns:
     axes.spines["bottom"].set_visible(True)
     axes.spines["left"].set_visible(True)
     axes.tick_params(labelsize=11)
-    axes.set_ylabel(f"events ({unit}, root scale)", fontsize=12)
+    axes.set_ylabel(f"{unit} (root scale)", fontsize=12)
     axes.set_xlabel("time (s)", fontsize=12)
 
 

@@ -3,11 +3,13 @@ from collections import Counter
 
 import pytest
 
+from cs3d_ros.datasets import facekit7
 from cs3d_ros.datasets.build import ShardPlan, build
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.engines import choose_engine
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.facekit7 import CONDITIONS, PARTS, Facekit7, make_context, make_plan
+from cs3d_ros.events.packets import Events
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.faces.errors import FaceError
 from cs3d_ros.recordings import read_labels
@@ -136,6 +138,32 @@ def test_clips_and_a_stream_are_the_same_from_one_process_and_from_two(tmp_path)
     [stream] = dataset.recordings.values()
     labels = read_labels(stream)
     assert labels[-1].end_ns - labels[0].start_ns == 3 * 10**9
+
+
+def test_what_is_drawn_for_a_clip_stays_what_it_was(plan):
+    """A published set has to come out again; these are its first clips."""
+    expected = [
+        ("surprised", "photo-025", "surprised-brows", 0.848, 5139190502183883336),
+        ("happy", "photo-068", "happy-laughing", 0.246, 1604704194828695446),
+        ("neutral", "photo-024", None, None, 4622016334308166581),
+        ("angry", "photo-021", "angry-pressed", 0.88, 6545919199159550643),
+    ]
+    context = make_context(plan.settings, plan.sources)
+    with pytest.MonkeyPatch.context() as patch:
+        # What is drawn comes before what is seen.
+        patch.setattr(facekit7, "simulate_frames", lambda *_: Events.empty())
+        clips = [plan.make_clip(context, spec) for spec in specs(plan, "test")[:4]]
+    drawn = [
+        (
+            clip.expression,
+            clip.subject,
+            clip.provenance.get("recipe"),
+            clip.provenance.get("strength"),
+            clip.provenance["camera_seed"],
+        )
+        for clip in clips
+    ]
+    assert drawn == expected
 
 
 def test_insufficient_light_is_noisier_and_slower(plan):

@@ -39,6 +39,21 @@ def test_only_neutral_shows_no_expression(cast):
     assert 0 <= course.onset_ns < course.apex_ns <= 2_000_000_000
 
 
+def test_a_style_changes_the_pictures_and_nothing_else(cast):
+    plain, drawn = some_take(cast), some_take(cast, style="cartoon")
+    assert drawn.description == {**plain.description, "style": "cartoon"}
+    np.testing.assert_array_equal(drawn.motion.weights, plain.motion.weights)
+    one, two = (take.renderer.frame(take.motion, 5) for take in (plain, drawn))
+    assert np.abs(one - two).mean() > 2
+    assert 0.7 < one.mean() / two.mean() < 1.4
+
+
+def test_a_held_out_recipe_is_shown_only_when_asked_for(cast):
+    assert some_take(cast, held_out=True).description["recipe"] == "happy-grinning"
+    assert some_take(cast).description["recipe"] != "happy-grinning"
+    assert "recipe" not in some_take(cast, "neutral", held_out=True).description
+
+
 def test_a_stream_shows_one_expression_after_the_other(cast):
     rng = np.random.default_rng(0)
     take = draw_stream_take(
@@ -57,6 +72,7 @@ def test_a_stream_shows_one_expression_after_the_other(cast):
         ({"duration_s": 0.0}, r"0\.0 s"),
         ({"frames_per_s": -1.0}, "positive"),
         ({"intensity": "weak"}, "weak"),
+        ({"style": "oil"}, "no style 'oil' is known, expected one of cartoon"),
     ],
 )
 def test_impossible_choices_are_refused(cast, changes, message):

@@ -205,15 +205,17 @@ def test_attention_at_zero_weights_scales_by_known_factors(kind):
         nn.init.zeros_(parameter)
     torch.testing.assert_close(joint.temporal(f), 1.5 * f)
     torch.testing.assert_close(joint.spatial(f), 1.5 * f)
-    torch.testing.assert_close(joint(f), (1.5 * 1.5 + 1) * f)
+    # The sum, (1.5·1.5 + 1)·F, is divided by that factor.
+    torch.testing.assert_close(joint(f), f)
 
 
 @pytest.mark.parametrize("kind", TemporalAttention.KINDS)
 def test_joint_attention_is_temporal_then_spatial_plus_the_input(kind):
     joint = randomize(JointAttention(16, kind))
     f = features(16)
-    torch.testing.assert_close(joint(f), joint.spatial(joint.temporal(f)) + f)
-    assert not torch.allclose(joint(f), joint.temporal(joint.spatial(f)) + f)
+    expected = (joint.spatial(joint.temporal(f)) + f) / 3.25
+    torch.testing.assert_close(joint(f), expected)
+    assert not torch.allclose(joint(f), (joint.temporal(joint.spatial(f)) + f) / 3.25)
 
 
 @pytest.mark.parametrize("kind", TemporalAttention.KINDS)

@@ -4,28 +4,70 @@ from pathlib import Path
 
 import pytest
 
+import cs3d_ros
+from cs3d_ros.expressions import EXPRESSIONS
 from recordings_data import recording_path
 
-
-def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cs3d_ros.nodes.demo", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+WEIGHTS = Path(cs3d_ros.__file__).parent / "weights" / "cs3d.safetensors"
 
 
-def test_recognises_a_real_recording():
-    result = demo("--bag", str(recording_path("evt3")))
-    assert result.returncode == 0, result.stderr
+@pytest.fixture
+def demo(tmp_path: Path):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        picture = ["--picture", str(tmp_path / "timeline.png")]
+        return subprocess.run(
+            [sys.executable, "-m", "cs3d_ros.nodes.demo", *picture, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def rows(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines of single messages."""
     lines = result.stdout.splitlines()
-    assert "UNTRAINED" in lines[0]
     table = lines.index(next(line for line in lines if line.startswith("window end")))
-    rows = [line for line in lines[table + 1 :] if " ms " in line and " s " in line]
-    assert len(rows) >= 1
-    assert f"{len(rows)} expressions by cs3d-untrained" in result.stdout
+    return [line for line in lines[table + 1 :] if " ms " in line and " s " in line]
+
+
+def test_recognises_a_real_recording(demo, tmp_path: Path):
+    """One without labels: nothing to be right or wrong about."""
+    result = demo("--bag", str(recording_path("evt3")), "--model", "untrained")
+    assert result.returncode == 0, result.stderr
+    assert "UNTRAINED" in result.stdout.splitlines()[0]
+    assert len(rows(result)) >= 1
+    assert f"{len(rows(result))} expressions by cs3d-untrained" in result.stdout
+    assert "true" not in result.stdout
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert "Traceback" not in result.stderr
+
+
+def test_random_weights_fail_on_the_embedded_recording_and_it_says_why(demo, tmp_path: Path):
+    result = demo("--model", "untrained", "--rate", "4")
+    assert result.returncode == 1
+    assert "of 7 expressions were recognised, expected at least 5" in result.stderr
+    assert "the network is untrained" in result.stderr
+    assert "Traceback" not in result.stderr
+    for expression in EXPRESSIONS:
+        assert any(line.startswith(f"{expression} ") for line in result.stdout.splitlines())
+    assert (tmp_path / "timeline.png").exists()
+
+
+@pytest.mark.skipif(not WEIGHTS.exists(), reason=f"no weights at {WEIGHTS}")
+def test_the_weights_that_ship_recognise_the_embedded_recording(demo):
+    # At half the speed, so that a busy machine sees it all, too.
+    result = demo("--rate", "0.5")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "untrained" not in result.stdout.lower()
+    right = next(line for line in result.stdout.splitlines() if line.endswith("of 7 right"))
+    assert int(right.split()[0]) >= 5
+    # What is true stands beside what is reported.
+    beside = [line.split()[2:4] for line in rows(result)]
+    assert {true for true, _ in beside} >= set(EXPRESSIONS)
+    agreeing = sum(true == reported for true, reported in beside)
+    assert agreeing > len(beside) / 2
 
 
 @pytest.mark.parametrize(
@@ -33,22 +75,23 @@ def test_recognises_a_real_recording():
     [
         (["--bag", "/no/such/bag"], "/no/such/bag"),
         (["--model", "/no/such/model"], "/no/such/model"),
+        (["--picture", "/no/such/folder/x.png"], "/no/such/folder/x.png"),
     ],
 )
-def test_fails_with_a_reason(arguments, reason):
+def test_fails_with_a_reason(demo, arguments, reason):
     result = demo(*arguments)
     assert result.returncode == 1
     assert reason in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_fails_when_nothing_is_recognised(tmp_path: Path, drawn_face: Path):
+def test_fails_when_nothing_is_recognised(demo, tmp_path: Path, drawn_face: Path):
     """A recording shorter than a window."""
     from cs3d_ros.recordings import open_recording, write_recording
 
     with open_recording(drawn_face) as recording:
         packets = [row for _, row in zip(range(50), recording, strict=False)]
     write_recording(tmp_path / "short", packets)
-    result = demo("--bag", str(tmp_path / "short"))
+    result = demo("--bag", str(tmp_path / "short"), "--model", "untrained")
     assert result.returncode == 1
     assert "no expression arrived" in result.stderr

@@ -1,10 +1,10 @@
 import math
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import pytest
 
 from cs3d_ros.simulation.errors import SimulationError
-from cs3d_ros.simulation.settings import PRESETS, EmulatorSettings
+from cs3d_ros.simulation.settings import HELD_OUT, PRESETS, EmulatorSettings
 
 
 def test_the_defaults_are_those_of_v2e():
@@ -30,6 +30,15 @@ def test_the_presets_are_named_after_the_light():
     clean = PRESETS["clean"]
     assert clean.threshold_sigma == 0.02
     assert not any((clean.leak_rate_hz, clean.shot_noise_rate_hz, clean.cutoff_hz))
+
+
+def test_the_held_out_camera_is_another_one_in_either_light():
+    assert list(HELD_OUT) == ["sufficient", "insufficient"]
+    for light, camera in HELD_OUT.items():
+        own, usual = asdict(camera), asdict(PRESETS[light])
+        same = {name for name in own if own[name] == usual[name]}
+        assert same <= {"leak_jitter", "threshold_sigma"}
+        assert own["positive_threshold"] == 2 * own["negative_threshold"]
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in fields(EmulatorSettings)])

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_helpers import QUICK, make_data
 
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.training.data import TrainingData, choose_clips
 from cs3d_ros.training.errors import TrainingError
+from training_helpers import QUICK, make_data
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +97,14 @@ class TestRefused:
     def test_people_of_two_parts(self, tmp_path):
         folder = make_data(tmp_path)
         say_that_people_are(folder, train=("ann", "bob", "cem"), test=("cem", "dora", "ann"))
-        self.refused(folder, "2 people are in train as well as in test: ann, cem; a network")
+        self.refused(folder, "2 people are in test as well as in train: ann, cem; a network")
 
     def test_people_of_validation_and_test(self, tmp_path):
         folder = make_data(tmp_path)
         people = [f"person-{i}" for i in range(8)]
         say_that_people_are(folder, validation=people, test=people)
         named = "person-0, person-1, person-2, person-3, person-4 and 3 more"
-        self.refused(folder, f"8 people are in validation as well as in test: {named}")
+        self.refused(folder, f"8 people are in test as well as in validation: {named}")
 
     def test_no_validation_part(self, tmp_path):
         folder = make_data(tmp_path, train=16, test=8)

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 
 from cs3d_ros.datasets.build import build, shards_of
@@ -19,6 +21,11 @@ from dataset_helpers import some_plan
 QUICK = TrainingSettings(
     network="rnn", sizes=((0, 32),), epochs=2, batch=8, micro_batch=4, device="cpu", threads=1
 )
+SMALL = replace(QUICK, clips=8, batch=4, micro_batch=2)
+"""Two steps an epoch."""
+
+GROWING = replace(QUICK, sizes=((0, 32), (1, 40)))
+"""The settings of `finished_run`."""
 
 
 def make_data(folder: Path, expressions=EXPRESSIONS, **clips) -> Path:
@@ -52,6 +59,22 @@ def make_data(folder: Path, expressions=EXPRESSIONS, **clips) -> Path:
 def weights(out: Path):
     """The tensors of the last epoch, with the optimizer's."""
     return load_file(out / "state.safetensors")
+
+
+def assert_same(one, other):
+    """The same tensors, bit for bit."""
+    assert one.keys() == other.keys()
+    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+
+
+def copied(run, folder: Path) -> Path:
+    """A copy of `finished_run` to do harm to."""
+    return Path(shutil.copytree(run[0], folder / "run"))
+
+
+def again(data: Path, out: Path, **changes):
+    """The command of `finished_run` again."""
+    return train(data, out, replace(GROWING, **changes), progress=False)
 
 
 def kill_in_step(number: int):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.faces.acting.action_units import Blendshapes
 from cs3d_ros.faces.acting.performance import draw_performance, draw_stream
+from cs3d_ros.faces.acting.recipes import HELD_OUT, RECIPES
 from cs3d_ros.faces.errors import FaceError
 from cs3d_ros.faces.motion import Motion
 from cs3d_ros.faces.rendering.facekit import load_facekit
@@ -187,6 +188,51 @@ class TestClips:
                 ).max()
                 # Exceeded once in 1000 times by chance.
                 assert distance < 1.95 * np.sqrt(1 / len(own) + 1 / len(rest)), what
+
+
+class TestHeldOut:
+    @pytest.mark.parametrize("expression", list(HELD_OUT))
+    def test_it_is_shown_when_asked_for_and_never_otherwise(self, names, expression):
+        own, others = HELD_OUT[expression].name, {r.name for r in RECIPES[expression]}
+        how = {"duration_s": 0.5, "frames_per_s": 2.0}
+        for held_out, expected in ((True, {own}), (False, others)):
+            drawn = {
+                draw_performance(
+                    names, np.random.default_rng(seed), expression, held_out=held_out, **how
+                ).description["recipe"]
+                for seed in range(60)
+            }
+            assert drawn == expected
+
+    @pytest.mark.parametrize("expression", list(HELD_OUT))
+    def test_its_units_are_within_their_range_and_as_lopsided_as_others(self, names, expression):
+        parts = {part.unit: part for part in HELD_OUT[expression].parts}
+        sides = []
+        for seed in range(40):
+            how = {"duration_s": 0.5, "frames_per_s": 2.0, "intensity": "micro", "held_out": True}
+            drawn = draw_performance(names, np.random.default_rng(seed), expression, **how)
+            strength = drawn.description["strength"]
+            units = drawn.description["action_units"]
+            assert set(units) == set(map(str, parts))
+            for unit, (left, right) in units.items():
+                part = parts[int(unit)]
+                # Descriptions are rounded to a thousandth.
+                assert strength * part.low - 2e-3 <= (left + right) / 2
+                assert (left + right) / 2 <= strength * part.high + 2e-3
+                sides.append((left - right) / (left + right))
+        assert 0.04 < np.std(sides) < 0.12
+
+    def test_all_that_moves_beside_it_is_the_same(self, names):
+        how = {"duration_s": 2.0, "frames_per_s": 20.0}
+        usual, other = (
+            draw_performance(names, np.random.default_rng(3), "surprised", held_out=held_out, **how)
+            for held_out in (False, True)
+        )
+        assert usual.description["beside"] == other.description["beside"]
+        for name in SURROUNDINGS:
+            one, two = (getattr(p.motion, name) for p in (usual, other))
+            np.testing.assert_array_equal(one, two)
+        assert not np.array_equal(usual.motion.weights, other.motion.weights)
 
 
 @pytest.fixture(scope="module")
