@@ -135,9 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     recognize.add_argument(
         "--background-activity-us",
         type=int,
-        default=0,
         metavar="T",
-        help="an event alone for this long is noise (default: off)",
+        help="an event alone for this long is noise; 0: off (default: as the network was trained)",
     )
     recognize.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
@@ -196,10 +195,13 @@ def _recognize(arguments: argparse.Namespace) -> int:
         roi: Roi | ActivitySettings | None = None
         if arguments.roi is not None:
             roi = Roi(*arguments.roi) if arguments.roi else ActivitySettings()
+        background_activity_us = arguments.background_activity_us
+        if background_activity_us is None:
+            background_activity_us = classifier.card.background_activity_us
         noise = NoiseSettings(
             hot_pixel_learning_s=arguments.hot_pixel_learning_s,
             refractory_us=arguments.refractory_us,
-            background_activity_us=arguments.background_activity_us,
+            background_activity_us=background_activity_us,
         )
         recognizer = Recognizer(classifier, roi=roi, noise=noise, **options)
         recognizer.warm_up()

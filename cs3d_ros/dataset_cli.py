@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cs3d_ros.argument_types import path
+from cs3d_ros.faces.acting.venues import LAB, VENUES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,13 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="N",
         help="streams of the test part in each light condition; the validation part has half as "
         "many (default: 2)",
+    )
+    facekit7.add_argument(
+        "--venue",
+        choices=tuple(VENUES),
+        default=LAB,
+        help="lab: people hold still before a fixed camera, as in databases of posed expressions; "
+        "robot: they talk, turn and are shaken with the robot's camera (default: %(default)s)",
     )
     facekit7.set_defaults(run=_make_facekit7)
 
@@ -167,6 +175,7 @@ def _make_facekit7(arguments: argparse.Namespace) -> int:
             clip_s=arguments.clip_s,
             stream_s=arguments.stream_s,
             streams=arguments.streams,
+            venue=arguments.venue,
         )
     )
     return _build(plan, arguments)

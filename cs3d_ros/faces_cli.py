@@ -10,6 +10,7 @@ from cs3d_ros.argument_types import path, positive
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.facekit_cli import add_convert_facekit
+from cs3d_ros.faces.acting.venues import ROBOT, VENUES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +70,7 @@ def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--intensity", choices=("full", "micro"), help="of a single expression (default: drawn)"
     )
     _add_light(render)
+    _add_venue(render)
     render.add_argument(
         "--duration",
         type=positive,
@@ -106,6 +108,7 @@ def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--expression", choices=EXPRESSIONS, help="one sheet of this expression only, in five rows"
     )
     _add_light(sheet)
+    _add_venue(sheet)
     sheet.add_argument("--no-events", action="store_true", help="leave the events out")
     sheet.add_argument("--overwrite", action="store_true", help="replace OUT.png if it is there")
     sheet.set_defaults(run=_sheet)
@@ -126,6 +129,16 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="folder of photographs with landmarks, for subjects photo-NAME; see docs/faces.md",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+
+
+def _add_venue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--venue",
+        choices=tuple(VENUES),
+        default=ROBOT,
+        help="robot: people talk, turn and are shaken with the robot's camera; lab: they hold "
+        "still before a fixed one (default: %(default)s)",
+    )
 
 
 def _add_light(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +177,11 @@ def _render(arguments: argparse.Namespace) -> int:
     check_target(arguments.facekit, target, kind, arguments.overwrite)
     cast = _cast(arguments)
     rng = np.random.default_rng(arguments.seed)
-    how = {"frames_per_s": arguments.frame_rate, "size": arguments.size}
+    how = {
+        "frames_per_s": arguments.frame_rate,
+        "size": arguments.size,
+        "venue": arguments.venue,
+    }
     take: Take
     if arguments.expression == "all":
         if arguments.intensity:
@@ -259,7 +276,14 @@ def _cell(
 
     rng = np.random.default_rng([arguments.seed, row, column])
     take = draw_take(
-        cast, subject, expression, arguments.light, rng, duration_s=2.0, intensity="full"
+        cast,
+        subject,
+        expression,
+        arguments.light,
+        rng,
+        duration_s=2.0,
+        intensity="full",
+        venue=arguments.venue,
     )
     course = take.expressions[0][1] if take.expressions else None
     times = take.motion.time_s

@@ -116,6 +116,7 @@ class Recognizer:
         windows: Windowing; its counters tell what was dropped.
         noise_filter: Filters of the present sensor; None before the first packet.
         tracker: What follows the activity on the present sensor; None where nothing does.
+        noise: Which noise filters are on.
         regions_missed: Windows for which the region asked for did not lie on the sensor.
     """
 
@@ -137,7 +138,8 @@ class Recognizer:
             hop_ms: Time from the start of one window to that of the next, in ms.
             roi: Region of the sensor to look at; None: its largest centred square; settings: follow
                 the activity with them.
-            noise: Which noise filters are on; None: none.
+            noise: Which noise filters are on; None: the background-activity filter that the network
+                was trained with, if any.
             max_events: How many events may wait in memory; beyond that the oldest are dropped.
 
         Raises:
@@ -173,7 +175,7 @@ class Recognizer:
         )
         self.noise_filter: NoiseFilter | None = None
         self.tracker: ActivityTracker | None = None
-        self._noise = noise or NoiseSettings()
+        self.noise = noise or NoiseSettings(background_activity_us=card.background_activity_us)
         self._roi = roi
         self.regions_missed = 0
         self._asked: Roi | None = None
@@ -262,7 +264,7 @@ class Recognizer:
             tracker = ActivityTracker(width, height, self._roi)
         else:
             self._fixed_region(width, height)
-        self.noise_filter = NoiseFilter(self._noise, width, height)
+        self.noise_filter = NoiseFilter(self.noise, width, height)
         self.tracker = tracker
         self._size = (width, height)
 

@@ -151,9 +151,10 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     text = json.dumps(as_dict(study), indent=1) + "\n" if arguments.json else as_markdown(study)
     print(text, end="")
     if study.failures:
+        n = len(study.failures)
         raise Cs3dError(
-            f"{len(study.failures)} runs failed, the first: {study.failures[0]} (the table is "
-            "written without them)"
+            f"{'one run' if n == 1 else f'{n} runs'} failed and the table is without: "
+            f"{study.failures[0]}{f'; and {n - 1} more' if n > 1 else ''}"
         )
     return 0
 

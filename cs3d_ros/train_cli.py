@@ -81,6 +81,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--window-ms", type=positive, metavar="W", help="length of a window in milliseconds"
     )
     group.add_argument(
+        "--background-activity-us",
+        type=int,
+        metavar="T",
+        help="let the events through a filter that takes one alone for this long for noise; the "
+        "network brings it along wherever it is used; 0: none",
+    )
+    group.add_argument(
         "--size",
         dest="sizes",
         type=_sizes,

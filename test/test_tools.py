@@ -1,6 +1,7 @@
 """The scripts that make the environment."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -66,3 +67,8 @@ def test_include_folders_of_the_wheels_are_mended_once(tmp_path):
     assert out.split() == ["1", "0"]
     include = sysconfig.get_paths()["include"]
     assert cmake.read_text() == f'set(x "{include};{numpy.get_include()};${{_PREFIX}}/y")\n'
+
+
+def test_the_command_can_be_imported_by_its_own_worker_processes():
+    """Workers that are started anew import the program they belong to, under another name."""
+    runpy.run_path(str(ROOT / "scripts" / "cs3d"), run_name="__mp_main__")

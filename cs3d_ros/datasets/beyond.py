@@ -30,6 +30,7 @@ from cs3d_ros.datasets.facekit7 import (
 )
 from cs3d_ros.datasets.plan import Plan, ShardPlan, shards_of
 from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.faces.acting.venues import LAB
 from cs3d_ros.faces.cast import Cast
 from cs3d_ros.faces.take import DEFAULT_FRAMES_PER_S, DEFAULT_SIZE, draw_take
 from cs3d_ros.simulation.settings import HELD_OUT, PRESETS
@@ -124,6 +125,7 @@ def make_plan(choices: Beyond) -> Plan:
         make_clip=make_clip,
         make_context=make_context,
         settings={
+            "venue": LAB,
             "clip_s": choices.clip_s,
             "size": DEFAULT_SIZE,
             "seed": choices.seed,
@@ -156,6 +158,7 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
         frames_per_s=_frames_per_s(change),
         held_out=change.recipe,
         style=change.style,
+        venue=studio.venue,
     )
     camera = (HELD_OUT if change.camera else PRESETS)[light]
     return record_clip(spec, take, studio.clip_s, camera, int(rng.integers(2**63)))

@@ -23,6 +23,7 @@ from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.plan import Plan, RecordingPlan, ShardPlan, shards_of
 from cs3d_ros.datasets.shards import cut_to_resolution
 from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.faces.acting.venues import LAB, venue
 from cs3d_ros.faces.cast import Cast
 from cs3d_ros.faces.recording import record_take
 from cs3d_ros.faces.take import (
@@ -70,6 +71,7 @@ class Facekit7:
         stream_s: Length of a stream in s; 0 for no streams.
         streams: Streams in each light condition, of the test part; half as many, at least one, of
             the validation part; at most 1000.
+        venue: How much goes on beside the expressions; a name in `venues.VENUES`.
     """
 
     facekit: Path
@@ -79,6 +81,7 @@ class Facekit7:
     clip_s: float = 2.0
     stream_s: float = 180.0
     streams: int = 2
+    venue: str = LAB
 
 
 def make_plan(choices: Facekit7) -> Plan:
@@ -106,6 +109,7 @@ def make_plan(choices: Facekit7) -> Plan:
         raise DatasetError(
             f"{choices.streams} streams, expected 1 to {_MAX_STREAMS}, or a length of 0 s"
         )
+    venue(choices.venue)
     cast = Cast(choices.facekit, choices.photographs, choices.seed)
     subjects = subjects_by_part(cast.photographed, choices.seed)
     shards: list[ShardPlan] = []
@@ -118,12 +122,13 @@ def make_plan(choices: Facekit7) -> Plan:
             count = choices.streams if part == "test" else max(1, choices.streams // 2)
             streams += _stream_specs(part, subjects[part], count, choices)
     return Plan(
-        name=NAME,
+        name=NAME if choices.venue == LAB else f"{NAME}-{choices.venue}",
         seed=choices.seed,
         shards=shards,
         make_clip=make_clip,
         make_context=make_context,
         settings={
+            "venue": choices.venue,
             "clip_s": choices.clip_s,
             "frames_per_s": DEFAULT_FRAMES_PER_S,
             "size": DEFAULT_SIZE,
@@ -220,13 +225,14 @@ class Studio:
     cast: Cast
     seed: int
     clip_s: float
+    venue: str
 
 
 def make_context(settings: Mapping[str, Any], sources: Mapping[str, str]) -> Studio:
     """Load what a worker needs."""
     photographs = Path(sources["photographs"]) if sources["photographs"] else None
     cast = Cast(Path(sources["facekit"]), photographs, settings["seed"])
-    return Studio(cast, settings["seed"], settings["clip_s"])
+    return Studio(cast, settings["seed"], settings["clip_s"], settings["venue"])
 
 
 def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
@@ -235,7 +241,15 @@ def make_clip(studio: Studio, spec: Mapping[str, Any]) -> Clip:
         [studio.seed, _SEED_CLIP, PARTS.index(spec["part"]), 1, spec["number"]]
     )
     expression, light = spec["expression"], spec["light"]
-    take = draw_take(studio.cast, spec["subject"], expression, light, rng, duration_s=studio.clip_s)
+    take = draw_take(
+        studio.cast,
+        spec["subject"],
+        expression,
+        light,
+        rng,
+        duration_s=studio.clip_s,
+        venue=studio.venue,
+    )
     return record_clip(spec, take, studio.clip_s, PRESETS[light], int(rng.integers(2**63)))
 
 
@@ -264,7 +278,9 @@ def make_recording(studio: Studio, spec: Mapping[str, Any], path: Path) -> dict[
         [studio.seed, _SEED_STREAM, PARTS.index(spec["part"]), 1, spec["number"]]
     )
     light, duration_s = spec["light"], spec["duration_s"]
-    take = draw_stream_take(studio.cast, spec["subject"], light, rng, duration_s=duration_s)
+    take = draw_stream_take(
+        studio.cast, spec["subject"], light, rng, duration_s=duration_s, venue=studio.venue
+    )
     record_take(take, path, BAG, light, int(rng.integers(2**63)))
     counts = Counter(expression for expression, _ in take.expressions)
     return {**spec, "expressions": {name: counts[name] for name in EXPRESSIONS if counts[name]}}

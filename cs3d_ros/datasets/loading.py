@@ -20,6 +20,7 @@ from cs3d_ros.datasets.clip_windows import (
 from cs3d_ros.datasets.dataset import Part
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.shards import ClipInfo
+from cs3d_ros.events.noise import NoiseFilter, NoiseSettings
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.tensors import (
@@ -36,12 +37,21 @@ _PLACES_A_WINDOW = 16
 
 
 class _Windows(Dataset):
-    """What both kinds of windows have in common."""
+    """What all kinds of windows have in common."""
 
     def __init__(
-        self, part: Part, window_ns: int, bins: int, size: int, representation: str
+        self,
+        part: Part,
+        window_ns: int,
+        bins: int,
+        size: int,
+        representation: str,
+        background_activity_us: int,
     ) -> None:
         channels(representation)
+        self._noise = NoiseSettings(background_activity_us=background_activity_us)
+        # What happened in this time before a window supports the window's first events.
+        self._margin_ns = background_activity_us * 1000
         self.part = part
         self.labels = part.labels
         self.window_ns = window_ns
@@ -57,9 +67,16 @@ class _Windows(Dataset):
         return None if label is None else self._index.get(label)
 
     def _cut(self, clip: Clip, start_ns: int) -> torch.Tensor:
-        return self._tensor(cut_window(clip, start_ns, start_ns + self.window_ns), clip)
+        around = cut_window(clip, start_ns - self._margin_ns, start_ns + self.window_ns)
+        return self._tensor(around.chunks[0], start_ns, clip)
 
-    def _tensor(self, window: Window, clip: Clip) -> torch.Tensor:
+    def _tensor(self, around: Events, start_ns: int, clip: Clip) -> torch.Tensor:
+        """The window that begins at start_ns, of events in it and around it."""
+        events = NoiseFilter(self._noise, clip.width, clip.height).apply(around)
+        end_ns = start_ns + self.window_ns
+        first, last = np.searchsorted(events.t_ns, (start_ns, end_ns), side="left")
+        events = events.take(slice(int(first), int(last)))
+        window = Window(start_ns, end_ns, (events,), len(events))
         roi = Roi.centred_square(clip.width, clip.height)
         array = bin_window(window, roi, self.bins, self.size, self.representation)
         return torch.from_numpy(array)
@@ -87,6 +104,8 @@ class WindowDataset(_Windows):
         expression_share: How often a clip of an expression gives a window that shows it, 0 to 1;
             otherwise it gives one that does not. None leaves it to chance, so that a window of
             0.5 s in a clip of 2 s is neutral three times as often as any other class.
+        background_activity_us: Time of the background-activity filter that augmented events go
+            through; 0 for none. See `cs3d_ros.events.noise`.
     """
 
     def __init__(
@@ -101,8 +120,9 @@ class WindowDataset(_Windows):
         *,
         moving: bool = False,
         expression_share: float | None = None,
+        background_activity_us: int = 0,
     ) -> None:
-        super().__init__(part, window_ns, bins, size, representation)
+        super().__init__(part, window_ns, bins, size, representation, background_activity_us)
         preset(augmentation)
         if expression_share is not None and not 0 <= expression_share <= 1:
             raise DatasetError(f"an expression share of {expression_share}, expected 0 to 1")
@@ -138,14 +158,17 @@ class WindowDataset(_Windows):
         clip = self.part[index]
         rng = np.random.default_rng([self.seed, self.epoch, index % len(self)])
         start_ns, end_ns, label = self._draw(clip, rng)
-        events = cut_window(clip, start_ns, end_ns).chunks[0]
-        events = Events(events.t_ns - start_ns, events.x, events.y, events.p)
-        augment = preset(self.augmentation)
-        events = augment(events, clip.width, clip.height, self.window_ns, rng)
-        # A window ends before its last moment, which is where reversed time puts its first one.
-        t_ns = np.minimum(events.t_ns, self.window_ns - 1)
+        # Time may be reversed: what then comes before the window is what comes after it now.
+        margin_ns = self._margin_ns
+        events = cut_window(clip, start_ns - margin_ns, end_ns + margin_ns).chunks[0]
+        t_ns = events.t_ns - (start_ns - margin_ns)
         events = Events(t_ns, events.x, events.y, events.p)
-        return self._tensor(Window(0, self.window_ns, (events,), len(events)), clip), label
+        duration_ns = self.window_ns + 2 * margin_ns
+        events = preset(self.augmentation)(events, clip.width, clip.height, duration_ns, rng)
+        # A window ends before its last moment, which is where reversed time puts its first one.
+        t_ns = np.minimum(events.t_ns, duration_ns - 1)
+        events = Events(t_ns, events.x, events.y, events.p)
+        return self._tensor(events, margin_ns, clip), label
 
     def _draw(self, clip: Clip, rng: np.random.Generator) -> tuple[int, int, int]:
         wanted = None
@@ -191,6 +214,9 @@ class ClipWindowDataset(_Windows):
         bins: Number T of time bins.
         size: Height and width of the tensor.
         representation: One of `cs3d_ros.events.tensors.representations()`.
+        background_activity_us: Time of the background-activity filter that the events go through;
+            0 for none. A window is then that of a stream through the filter, which knows the events
+            just before the window.
     """
 
     def __init__(
@@ -200,8 +226,10 @@ class ClipWindowDataset(_Windows):
         bins: int = DEFAULT_BINS,
         size: int = DEFAULT_SIZE,
         representation: str = DEFAULT_REPRESENTATION,
+        *,
+        background_activity_us: int = 0,
     ) -> None:
-        super().__init__(part, window_ns, bins, size, representation)
+        super().__init__(part, window_ns, bins, size, representation, background_activity_us)
 
     def __len__(self) -> int:
         return len(self.part)
@@ -231,6 +259,9 @@ class GridWindowDataset(_Windows):
         bins: Number T of time bins.
         size: Height and width of the tensor.
         representation: One of `cs3d_ros.events.tensors.representations()`.
+        background_activity_us: Time of the background-activity filter that the events go through;
+            0 for none. A window is then that of a stream through the filter, which knows the events
+            just before the window.
 
     Attributes:
         places: Index of the clip, beginning and label of each window.
@@ -244,8 +275,10 @@ class GridWindowDataset(_Windows):
         bins: int = DEFAULT_BINS,
         size: int = DEFAULT_SIZE,
         representation: str = DEFAULT_REPRESENTATION,
+        *,
+        background_activity_us: int = 0,
     ) -> None:
-        super().__init__(part, window_ns, bins, size, representation)
+        super().__init__(part, window_ns, bins, size, representation, background_activity_us)
         self.places: list[tuple[int, int, int]] = []
         for index, info in enumerate(part.table()):
             for start_ns, end_ns in grid_windows(info.duration_ns, window_ns, hop_ns):

@@ -92,7 +92,8 @@ def predict_clips(
 ) -> Predictions:
     """What a network says about each clip of a part: one window a clip, in its middle of the rise.
 
-    See `ClipWindowDataset`. Size, bins, representation and window length are those of the network.
+    See `ClipWindowDataset`. Size, bins, representation, window length and background-activity filter
+    are those of the network.
 
     Args:
         classifier: The network.
@@ -108,7 +109,12 @@ def predict_clips(
     columns = label_columns(classifier.labels, part.labels)
     card = classifier.card
     dataset = ClipWindowDataset(
-        part, round(card.window_ms * 1e6), card.bins, card.size, card.representation
+        part,
+        round(card.window_ms * 1e6),
+        card.bins,
+        card.size,
+        card.representation,
+        background_activity_us=card.background_activity_us,
     )
     truth, probabilities = _predict(classifier, dataset, batch, "clips" if progress else None)
     table = part.table()
@@ -151,7 +157,13 @@ def predict_windows(
     card = classifier.card
     window_ns = round(card.window_ms * 1e6)
     dataset = GridWindowDataset(
-        part, window_ns, round(hop_ms * 1e6), card.bins, card.size, card.representation
+        part,
+        window_ns,
+        round(hop_ms * 1e6),
+        card.bins,
+        card.size,
+        card.representation,
+        background_activity_us=card.background_activity_us,
     )
     truth, probabilities = _predict(classifier, dataset, batch, "windows" if progress else None)
     table = part.table()

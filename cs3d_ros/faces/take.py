@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cs3d_ros.faces.acting.performance import draw_performance, draw_stream
-from cs3d_ros.faces.rendering.look import draw_look
+from cs3d_ros.faces.acting.venues import ROBOT
+from cs3d_ros.faces.acting.venues import venue as venue_of
+from cs3d_ros.faces.rendering.look import Look, draw_look
 from cs3d_ros.faces.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def draw_take(
     intensity: str | None = None,
     held_out: bool = False,
     style: str | None = None,
+    venue: str = ROBOT,
 ) -> Take:
     """Draw how somebody shows an expression once, and how the camera sees it.
 
@@ -70,9 +73,10 @@ def draw_take(
         intensity: "full" or "micro"; None draws one.
         held_out: Show the expression by its recipe in `recipes.HELD_OUT`.
         style: One of `style.STYLES`; None for what a camera sees.
+        venue: How much goes on beside the expression; a name in `venues.VENUES`.
 
     Raises:
-        FaceError: The subject, the expression, the style or a number is not one of those expected.
+        FaceError: A name or a number is not one of those expected.
     """
     performance = draw_performance(
         cast.kit.expression_names,
@@ -82,12 +86,13 @@ def draw_take(
         frames_per_s=frames_per_s,
         intensity=intensity,
         held_out=held_out,
+        venue=venue,
     )
     course = performance.course
     expressions = [] if course is None else [(expression, course)]
-    look = draw_look(rng, light)
+    look = _draw_look(rng, light, venue)
     renderer = Renderer(cast.kit, cast.person(subject), look, size, style=style)
-    description = {**performance.description, "look": asdict(look)}
+    description = {**performance.description, "venue": venue, "look": asdict(look)}
     if style is not None:
         description["style"] = style
     return Take(renderer, performance.motion, expressions, description)
@@ -102,14 +107,26 @@ def draw_stream_take(
     duration_s: float,
     frames_per_s: float = DEFAULT_FRAMES_PER_S,
     size: int = DEFAULT_SIZE,
+    venue: str = ROBOT,
 ) -> Take:
     """Draw a longer take in which expressions of all classes come and go.
 
     Arguments and errors are those of `draw_take`.
     """
     motion, expressions = draw_stream(
-        cast.kit.expression_names, rng, duration_s=duration_s, frames_per_s=frames_per_s
+        cast.kit.expression_names,
+        rng,
+        duration_s=duration_s,
+        frames_per_s=frames_per_s,
+        venue=venue,
     )
-    look = draw_look(rng, light)
+    look = _draw_look(rng, light, venue)
     renderer = Renderer(cast.kit, cast.person(subject), look, size)
-    return Take(renderer, motion, expressions, {"look": asdict(look)})
+    return Take(renderer, motion, expressions, {"venue": venue, "look": asdict(look)})
+
+
+def _draw_look(rng: np.random.Generator, light: str, venue: str) -> Look:
+    where = venue_of(venue)
+    return draw_look(
+        rng, light, gamma=where.gamma, dim_gray=where.dim_gray, dim_stray=where.dim_stray
+    )

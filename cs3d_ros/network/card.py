@@ -19,7 +19,7 @@ from cs3d_ros.network.specification import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
 FORMAT_VERSION = 1
 """The version of the JSON header that this package reads and writes."""
@@ -28,8 +28,11 @@ DEFAULT_LABELS = EXPRESSIONS
 """The seven classes, in the words of ROS4HRI."""
 
 MAX_WINDOW_MS = 60_000.0
+MAX_BACKGROUND_ACTIVITY_US = 1_000_000
 
 _NETWORK_FIELDS = {"name", "num_classes", "options"}
+# Headers from before there was such a filter lack it.
+_MAY_LACK = {"background_activity_us"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class ModelCard:
         window_ms: Duration of a window in milliseconds, above 0 and at most `MAX_WINDOW_MS`.
         bins: Time bins of a window; 16 for every network.
         size: Rows and columns of a window in pixels, from 32 to 224; 112 in the paper.
+        background_activity_us: Time of the background-activity filter that the events went through,
+            up to `MAX_BACKGROUND_ACTIVITY_US`; 0 for none. See `cs3d_ros.events.noise`.
         provenance: Where the weights come from (data, command, seed, commit, metrics); anything
             that JSON holds.
 
@@ -59,6 +64,7 @@ class ModelCard:
     window_ms: float
     bins: int = INPUT_SHAPE[1]
     size: int = INPUT_SHAPE[2]
+    background_activity_us: int = 0
     provenance: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,6 +86,11 @@ class ModelCard:
                 f"take {bins} bins of {MIN_SIZE} to {MAX_SIZE}"
             )
         _in_channels(self.network)
+        if not is_whole_number(self.background_activity_us, 0, MAX_BACKGROUND_ACTIVITY_US):
+            raise CheckpointError(
+                f"background_activity_us is {self.background_activity_us!r}; give a whole number "
+                f"from 0 (no filter) to {MAX_BACKGROUND_ACTIVITY_US}"
+            )
         if not isinstance(self.provenance, dict):
             raise CheckpointError(
                 f"the provenance is a {type(self.provenance).__name__}; give a dictionary"
@@ -109,6 +120,7 @@ class ModelCard:
             "window_ms": self.window_ms,
             "bins": self.bins,
             "size": self.size,
+            "background_activity_us": self.background_activity_us,
             "provenance": self.provenance,
         }
         try:
@@ -121,7 +133,7 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
-        """Return the card that `to_json` wrote.
+        """Return the card that `to_json` wrote; without a background-activity filter it has none.
 
         Raises:
             CheckpointError: If the text is not JSON, of another format version, or not a card.
@@ -138,7 +150,7 @@ class ModelCard:
                 f"the format version is {version}; this package reads {FORMAT_VERSION}: "
                 "use the package that wrote the file, or a newer one"
             )
-        _check_fields("header", header, set(cls.__dataclass_fields__))
+        _check_fields("header", header, set(cls.__dataclass_fields__), _MAY_LACK)
         network, labels = header.pop("network"), header.pop("labels")
         _check_fields("header's network", network, _NETWORK_FIELDS)
         if not isinstance(network["options"], dict):
@@ -172,10 +184,15 @@ def _check_labels(labels: tuple[str, ...], num_classes: int) -> None:
         )
 
 
-def _check_fields(what: str, found: object, expected: set[str]) -> None:
+def _check_fields(
+    what: str, found: object, expected: set[str], may_lack: Set[str] = frozenset()
+) -> None:
     if not isinstance(found, dict):
         raise CheckpointError(f"the {what} is not a JSON object")
-    for problem, fields in (("lacks", expected - found.keys()), ("has", found.keys() - expected)):
+    for problem, fields in (
+        ("lacks", expected - may_lack - found.keys()),
+        ("has", found.keys() - expected),
+    ):
         if fields:
             raise CheckpointError(
                 f"the {what} {problem} {', '.join(sorted(fields))}; expected "

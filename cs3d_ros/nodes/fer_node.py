@@ -96,7 +96,8 @@ class FerNode(ManagedNode):
             f"model {self._classifier.name} on {self._classifier.device}, ready after "
             f"{time.monotonic() - started:.1f} s; windows of "
             f"{recognizer.windows.duration_ns * 1e-6:g} ms every "
-            f"{recognizer.windows.hop_ns * 1e-6:g} ms"
+            f"{recognizer.windows.hop_ns * 1e-6:g} ms; background-activity filter of "
+            f"{recognizer.noise.background_activity_us} us"
         )
         if "untrained" in self._classifier.name:
             self.get_logger().warning(

@@ -58,9 +58,10 @@ PARAMETERS = (
     ),
     ParameterSpec(
         "background_activity_us",
-        0,
-        "An event without another one beside it within this time before is noise, in us; 0: off.",
-        0,
+        -1,
+        "An event without another one beside it within this time before is noise, in us; 0: off; "
+        "-1: as the network was trained.",
+        -1,
         1_000_000,
     ),
     ParameterSpec(
@@ -92,6 +93,9 @@ def make_recognizer(parameters: Parameters, classifier: Classifier) -> Recognize
             f"parameter roi has {len(roi)} numbers, expected 4: x, y, width and height in pixels, "
             "or all 0 for the largest centred square"
         )
+    background_activity_us = parameters["background_activity_us"]
+    if background_activity_us < 0:
+        background_activity_us = classifier.card.background_activity_us
     follow = parameters["roi_mode"] == "activity"
     if follow and any(roi):
         raise Cs3dError(
@@ -106,7 +110,7 @@ def make_recognizer(parameters: Parameters, classifier: Classifier) -> Recognize
         noise=NoiseSettings(
             hot_pixel_learning_s=parameters["hot_pixel_learning_s"],
             refractory_us=parameters["refractory_us"],
-            background_activity_us=parameters["background_activity_us"],
+            background_activity_us=background_activity_us,
         ),
         max_events=parameters["max_events"],
     )

@@ -13,11 +13,12 @@ from cs3d_ros.reproduction.study import Study
 from cs3d_ros.reproduction.tables import BASE
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 # Of Okabe and Ito: they are told apart by every kind of colour vision.
-_OURS, _PAPER, _FAINT = "#0072b2", ("#d55e00", "#009e73", "#cc79a7"), "#5c5c5c"
-_MARKERS = ("D", "s", "^")
+_OURS, _FAINT = "#0072b2", "#5c5c5c"
+_PAPER = {"adfes": ("#d55e00", "D"), "casme2": ("#009e73", "s"), "szu-emodage": ("#cc79a7", "^")}
 _INCHES_A_ROW = 0.36
 
 
@@ -38,15 +39,17 @@ def write_plot(study: Study, path: Path) -> None:
         figure = figures.Figure(
             figsize=(3.2 + 4.6 * n, height), dpi=130, facecolor="white", layout="constrained"
         )
-        panels = figure.subplots(1, n, sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0]
         for axes, result in zip(panels, study.data, strict=True):
             _draw(axes, study, result)
         panels[0].set_yticks(
             range(len(study.table.rows)), [row.title for row in study.table.rows], parse_math=False
         )
         panels[0].set_ylim(len(study.table.rows) - 0.5, -0.5)
-        handles, labels = panels[0].get_legend_handles_labels()
-        seen = dict(zip(labels, handles, strict=True))
+        seen: dict[str, Artist] = {}
+        for axes in panels:
+            handles, labels = axes.get_legend_handles_labels()
+            seen.update(zip(labels, handles, strict=True))
         figure.legend(
             seen.values(), seen, loc="outside lower center", ncols=3, frameon=False, fontsize=9
         )
@@ -72,11 +75,12 @@ def _draw(axes: Axes, study: Study, result: DataResult) -> None:
     columns = paper.columns(study.table.name, result.data_set)
     for y, row in enumerate(result.rows):
         figures = paper.accuracies(study.table.name, row.row.name)
-        for name, colour, marker in zip(columns, _PAPER, _MARKERS, strict=False):
+        for name in columns:
             if name in figures:
+                colour, marker = _PAPER[name]
                 axes.plot(
                     figures[name], y, marker, color=colour, markerfacecolor="none",
-                    markersize=6, label=once(f"paper, {paper.DATA_SETS[name]}"),
+                    markersize=6, zorder=5, label=once(f"paper, {paper.DATA_SETS[name]}"),
                 )  # fmt: skip
         if not row.is_finished:
             axes.text(
@@ -84,20 +88,15 @@ def _draw(axes: Axes, study: Study, result: DataResult) -> None:
                 transform=axes.get_yaxis_transform(),
             )  # fmt: skip
             continue
-        axes.plot(
-            [100 * a for a in row.accuracies], [y] * row.wanted, "|", color=_OURS, markersize=9,
-            label=once("ours, each seed"),
-        )  # fmt: skip
+        deviation = None if row.deviation is None else 100 * row.deviation
         axes.errorbar(
-            100 * row.mean, y, xerr=None if row.deviation is None else 100 * row.deviation,
-            fmt="o", color=_OURS, markersize=6, capsize=3,
-            label=once("ours, mean" if row.deviation is None else "ours, mean ± sd over seeds"),
+            100 * row.mean, y, xerr=deviation, fmt="o", color=_OURS, markersize=6, elinewidth=1.8,
+            label=once("ours, mean" if deviation is None else "ours, mean ± sd over seeds"),
         )  # fmt: skip
+        if row.wanted > 1:
+            axes.plot(
+                [100 * a for a in row.accuracies], [y + 0.24] * row.wanted, ".", color=_OURS,
+                markersize=4, label=once("ours, each seed"),
+            )  # fmt: skip
         if row.row.name == BASE:
             axes.axvline(100 * row.mean, color=_OURS, linewidth=0.8, linestyle=":")
-    chances = [row.outcomes[0].measured.chance for row in result.finished]
-    if chances:
-        axes.axvline(
-            100 * chances[0], color=_FAINT, linewidth=0.9, linestyle="--",
-            label=once("always naming the same"),
-        )  # fmt: skip

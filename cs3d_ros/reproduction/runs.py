@@ -170,6 +170,8 @@ def do(
     result = train(
         job.data, job.out, job.settings, progress=progress, command=command, report=report
     )
+    if not result.finished:
+        raise ReproductionError(f"{job.out}: the training is not finished; go on with it")
     measured = evaluate(result.checkpoint, job.data, job.part, job.settings)
     trained = Trained(**{f.name: getattr(result, f.name) for f in fields(Trained)})
     content = {

@@ -242,6 +242,7 @@ def _forks(protocol: TrainingSettings) -> Table:
             "They are judged on the validation part, so that the test part stays unseen by every "
             "choice. The epoch that is kept was chosen on the same clips: compare the rows with "
             "each other, not with those of the tables.",
+            "The best of several values is by chance a little better than it will be again.",
         ),
     )
 

@@ -95,6 +95,7 @@ class TrainingData:
             settings.seed,
             moving=settings.moving,
             expression_share=settings.expression_share,
+            background_activity_us=settings.background_activity_us,
         )
         windows.epoch = epoch
         return iter(self._loader(windows, batches, device))
@@ -103,7 +104,12 @@ class TrainingData:
         """Micro batches of the validation part, one window a clip; every `ranks`-th for a rank."""
         settings = self._settings
         windows = ClipWindowDataset(
-            self._validation, settings.window_ns, DEFAULT_BINS, size, settings.representation
+            self._validation,
+            settings.window_ns,
+            DEFAULT_BINS,
+            size,
+            settings.representation,
+            background_activity_us=settings.background_activity_us,
         )
         mine = list(range(rank, len(windows), ranks))
         n = settings.micro_batch

@@ -62,6 +62,7 @@ def card_of(
         window_ms=settings.window_ms,
         bins=DEFAULT_BINS,
         size=best.size,
+        background_activity_us=settings.background_activity_us,
         provenance=provenance,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from cs3d_ros.datasets.augmentation import preset as augmentation_of
 from cs3d_ros.events.tensors import channels
 from cs3d_ros.network import MAX_SIZE, MIN_SIZE, default_options
-from cs3d_ros.network.card import MAX_WINDOW_MS
+from cs3d_ros.network.card import MAX_BACKGROUND_ACTIVITY_US, MAX_WINDOW_MS
 from cs3d_ros.network.checks import is_finite_number, is_whole_number
 from cs3d_ros.training.errors import TrainingError
 
@@ -47,6 +47,8 @@ class TrainingSettings:
             half a cosine down to nearly nothing.
         label_smoothing: Share of the target that is spread evenly over all classes.
         augmentation: Name in `cs3d_ros.datasets.augmentation.PRESETS`.
+        background_activity_us: Time of the background-activity filter that the events go through,
+            after augmentation, and that the network then brings along; 0 for none.
         moving: Whether windows of expressions are only drawn where the face moves.
         expression_share: Share of the windows of expression clips that show the expression rather
             than the neutral face before or after it; None takes windows as they come.
@@ -79,6 +81,7 @@ class TrainingSettings:
     schedule: str = "constant"
     label_smoothing: float = 0.0
     augmentation: str = "none"
+    background_activity_us: int = 0
     moving: bool = True
     expression_share: float | None = 0.85
     patience: int = 0
@@ -100,6 +103,9 @@ class TrainingSettings:
             _check_whole(name, getattr(self, name), 1)
         for name in ("patience", "clips", "seed", "threads", "workers"):
             _check_whole(name, getattr(self, name), 0, 2**31 - 1 if name == "seed" else _MOST)
+        _check_whole(
+            "background_activity_us", self.background_activity_us, 0, MAX_BACKGROUND_ACTIVITY_US
+        )
         _check_number("window_ms", self.window_ms, MAX_WINDOW_MS, above=True)
         _check_number("learning_rate", self.learning_rate, 10.0, above=True)
         _check_number("weight_decay", self.weight_decay, 10.0)
@@ -232,6 +238,7 @@ PRESETS: Mapping[str, TrainingSettings] = MappingProxyType(
             schedule="one-cycle",
             label_smoothing=0.05,
             augmentation="spiking-fer",
+            background_activity_us=5000,
             gradient_clip=1.0,
         ),
     }

@@ -101,6 +101,14 @@ def test_other_photographs_make_another_data_set(plan):
     assert {spec["subject"].split("-")[0] for spec in specs(without, "test")} == {"random"}
 
 
+def test_another_venue_makes_another_data_set(plan):
+    robot = make_plan(choices(venue="robot"))
+    assert robot.identity() != plan.identity()
+    assert (plan.name, robot.name) == ("facekit-7", "facekit-7-robot")
+    with pytest.raises(FaceError, match="unknown venue 'street'"):
+        make_plan(choices(venue="street"))
+
+
 def test_where_the_inputs_lie_does_not_matter(plan, tmp_path):
     (tmp_path / "kit").symlink_to(facekit_path())
     # The name is part of the checksum, the folder is not.
@@ -140,7 +148,8 @@ def test_clips_and_a_stream_are_the_same_from_one_process_and_from_two(tmp_path)
     assert labels[-1].end_ns - labels[0].start_ns == 3 * 10**9
 
 
-def test_what_is_drawn_for_a_clip_stays_what_it_was(plan):
+@pytest.mark.parametrize(("venue", "gamma"), [("robot", 1.0626), ("lab", 1.0179)])
+def test_what_is_drawn_for_a_clip_stays_what_it_was(venue, gamma):
     """A published set has to come out again; these are its first clips."""
     expected = [
         ("surprised", "photo-025", "surprised-brows", 0.848, 5139190502183883336),
@@ -148,6 +157,7 @@ def test_what_is_drawn_for_a_clip_stays_what_it_was(plan):
         ("neutral", "photo-024", None, None, 4622016334308166581),
         ("angry", "photo-021", "angry-pressed", 0.88, 6545919199159550643),
     ]
+    plan = make_plan(choices(venue=venue))
     context = make_context(plan.settings, plan.sources)
     with pytest.MonkeyPatch.context() as patch:
         # What is drawn comes before what is seen.
@@ -164,6 +174,7 @@ def test_what_is_drawn_for_a_clip_stays_what_it_was(plan):
         for clip in clips
     ]
     assert drawn == expected
+    assert clips[0].provenance["look"]["gamma"] == pytest.approx(gamma, abs=1e-3)
 
 
 def test_insufficient_light_is_noisier_and_slower(plan):

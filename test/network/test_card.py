@@ -48,6 +48,7 @@ def test_the_json_is_the_documented_header():
         "window_ms": 500.0,
         "bins": 16,
         "size": 112,
+        "background_activity_us": 0,
         "provenance": {"data": ["a", "b"], "seed": 3, "metrics": {"accuracy": 0.5}, "by": None},
     }
 
@@ -83,6 +84,10 @@ def test_the_json_is_the_documented_header():
         ({"network": NetworkSpec("cs3d", 7, {"in_channels": 0})}, "takes 0 channels; from 1 to 16"),
         ({"network": NetworkSpec("cs3d", 7, {"in_channels": 17})}, "takes 17 channels"),
         ({"network": NetworkSpec("cs3d", 7, {"in_channels": "3"})}, "takes '3' channels"),
+        ({"background_activity_us": -1}, "background_activity_us is -1; give a whole number from"),
+        ({"background_activity_us": 1_000_001}, r"from 0 \(no filter\) to 1000000"),
+        ({"background_activity_us": 5000.0}, "background_activity_us is 5000.0"),
+        ({"background_activity_us": True}, "background_activity_us is True"),
         ({"provenance": None}, "provenance is a NoneType; give a dictionary"),
         ({"provenance": []}, "provenance is a list"),
     ],
@@ -107,6 +112,19 @@ def test_the_shape_of_a_window_has_the_channels_of_the_network():
 def test_a_provenance_that_json_does_not_hold_is_refused(value):
     with pytest.raises(CheckpointError, match="cannot be written as JSON"):
         card(provenance={"x": value}).to_json()
+
+
+@pytest.mark.parametrize("us", [0, 1, 5_000, 1_000_000])
+def test_the_time_of_the_background_activity_filter_is_kept(us):
+    assert ModelCard.from_json(card(background_activity_us=us).to_json()) == card(
+        background_activity_us=us
+    )
+
+
+def test_a_header_from_before_there_was_a_filter_has_none():
+    older = ModelCard.from_json(without("background_activity_us"))
+    assert older.background_activity_us == 0
+    assert older == card()
 
 
 def altered(**changes):
@@ -137,7 +155,9 @@ def without(*path):
         (altered(format_version=2), "format version is 2; this package reads 1"),
         (altered(format_version="1"), "format version is 1; this package reads 1"),
         (altered(format_version=True), "format version is True"),
-        (without("labels"), "header lacks labels; expected bins, labels"),
+        (without("labels"), "header lacks labels; expected background_activity_us, bins, labels"),
+        (without("size"), "header lacks size"),
+        (altered(background_activity_us=None), "background_activity_us is None"),
         (without("window_ms"), "header lacks window_ms"),
         (without("network", "options"), "header's network lacks options"),
         (altered(extra=1), "header has extra"),

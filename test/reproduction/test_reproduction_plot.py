@@ -10,7 +10,7 @@ from cs3d_ros.errors import Cs3dError
 from cs3d_ros.reproduction.plot import write_plot
 
 # BGR.
-OURS, PAPER_ADFES = (178, 114, 0), (0, 94, 213)
+OURS, PAPER_ADFES, PAPER_CASME2 = (178, 114, 0), (0, 94, 213), (115, 158, 0)
 
 
 def picture(study, path):
@@ -29,6 +29,13 @@ def test_ours_are_drawn_when_they_are_finished(tmp_path):
     assert count(one, OURS) > 50
     assert count(none, OURS) == 0
     assert count(none, PAPER_ADFES) > 50
+
+
+def test_a_data_set_of_the_paper_has_its_colour_on_its_own_as_well(tmp_path):
+    pytest.importorskip("matplotlib")
+    alone = picture(study_of("table2", {}, data_set="casme2"), tmp_path / "alone.png")
+    assert count(alone, PAPER_CASME2) > 50
+    assert count(alone, PAPER_ADFES) == 0
 
 
 def test_each_data_set_has_a_panel(tmp_path):

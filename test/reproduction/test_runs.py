@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,10 +47,19 @@ class TestStored:
         assert outcome_of(job) is None
         assert (job.out / "state.safetensors").exists()
 
+    def test_a_training_that_is_not_finished_has_no_numbers(self, job):
+        fake = Fake()
+        train = fake.train
+        fake.train = lambda *args, **named: replace(train(*args, **named), finished=False)
+        with pytest.raises(ReproductionError, match="not finished"):
+            do(job, fake)
+        assert fake.evaluated == []
+        assert outcome_of(job) is None
+
     def test_other_settings_data_or_defaults_are_refused(self, job, monkeypatch):
         do(job, Fake())
         for change, reason in (
-            ({"settings": SETTINGS.__class__(clips=7)}, "settings.clips was 840, is 7"),
+            ({"settings": SETTINGS.__class__(clips=7)}, "settings.clips was 1400, is 7"),
             ({"checksum": "cd" * 32}, "data.manifest_sha256 was"),
             ({"part": "validation"}, 'part was "test", is "validation"'),
         ):

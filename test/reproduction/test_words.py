@@ -75,9 +75,9 @@ class TestNotes:
     def test_differences_from_the_papers_protocol_are_named(self):
         text = "\n".join(words.notes(study_of("table2", {})))
         assert "size 32 instead of 112" in text
-        assert "learning rate 0.001 instead of 0.0001" in text
+        assert "learning rate 0.0003 instead of 0.0001" in text
         assert "batch 16 instead" not in text
-        assert "12 epochs over at most 840 clips of the train part, 32 px" in text
+        assert "6 epochs over at most 1,400 clips of the train part, 32 px" in text
 
     def test_the_papers_protocol_has_none(self):
         study = study_of("table2", {}, protocol="paper", settings=protocol("paper"))
@@ -87,9 +87,9 @@ class TestNotes:
         assert "stopped after 10 epochs" in text
 
     def test_growing_pictures_are_told(self):
-        settings = replace(SETTINGS, sizes=((0, 56), (8, 112)))
+        settings = replace(SETTINGS, sizes=((0, 56), (4, 112)))
         text = "\n".join(words.notes(study_of("table2", {}, settings=settings)))
-        assert "56 px, 112 px from epoch 8 on" in text
+        assert "56 px, 112 px from epoch 4 on" in text
         assert "size 56, then 112 instead of 112" in text
 
     def test_rendered_faces_are_told(self):

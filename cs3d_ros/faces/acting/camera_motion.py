@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from cs3d_ros.faces.acting.curves import pulse, soft_limit, sway, swing
@@ -10,12 +12,13 @@ from cs3d_ros.faces.acting.moods import Stretch, course_of, draw_times
 MAX_PAN_RAD = np.radians(2.5)
 """Pan, tilt and roll stay below, so that most of the face stays in the picture."""
 
-MOUNTS = {"fixed": 0.4, "held": 0.25, "walking": 0.2, "vibrating": 0.15}
-"""How the camera is carried, and how often."""
-
 
 def draw_camera(
-    time_s: np.ndarray, rng: np.random.Generator, stretches: list[Stretch], duration_s: float
+    time_s: np.ndarray,
+    rng: np.random.Generator,
+    stretches: list[Stretch],
+    duration_s: float,
+    mounts: Mapping[str, float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Turn and zoom of a camera over time, and how what is behind the head shifts with its steps.
 
@@ -30,13 +33,13 @@ def draw_camera(
 
     Returns:
         Pan, tilt and roll in radians (n, 3), zoom (n,), shift of the background in widths of the
-        picture (n, 2), as in `Motion`, and the mount, one of MOUNTS.
+        picture (n, 2), as in `Motion`, and the mount, one of those given.
     """
     lively = course_of(time_s, stretches, lambda stretch: stretch.mood.sway)[:, None]
     turn_deg = np.zeros((len(time_s), 3))
     zoom = np.zeros(len(time_s))
     behind = np.zeros((len(time_s), 2))
-    mount = str(rng.choice(list(MOUNTS), p=list(MOUNTS.values())))
+    mount = str(rng.choice(list(mounts), p=list(mounts.values())))
     if mount == "held":
         turn_deg += rng.uniform(0.05, 0.25) * sway(time_s, rng, 0.3, 3.0, 3)
         turn_deg += rng.uniform(0.01, 0.05) * sway(time_s, rng, 8.0, 12.0, 3)

@@ -16,14 +16,8 @@ from cs3d_ros.faces.acting.head_motion import draw_head
 from cs3d_ros.faces.acting.moods import course_of, draw_stretches, draw_times
 from cs3d_ros.faces.acting.speech import draw_speech
 from cs3d_ros.faces.acting.surroundings import draw_background, draw_light
+from cs3d_ros.faces.acting.venues import Venue
 from cs3d_ros.faces.motion import Motion
-
-TALK_SHARE = 0.35
-NEUTRAL_TALK_SHARE = 0.55
-"""Share of stretches of time in which a face speaks; our choice, as is the next."""
-
-NEUTRAL_DISTRACTIONS = 2.0
-"""How much more often a face that shows nothing moves for other reasons."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +86,7 @@ def draw_idle(
     duration_s: float,
     frames_per_s: float,
     neutral: bool,
+    venue: Venue,
 ) -> Idle:
     """Draw everything that moves without an expression.
 
@@ -106,17 +101,19 @@ def draw_idle(
         duration_s: Length of the clip.
         frames_per_s: Frames per second.
         neutral: Whether the clip shows no expression.
+        venue: How much goes on.
     """
     sources = [np.random.default_rng(int(seed)) for seed in rng.integers(2**63, size=9)]
     moods, talk, faces, lids, looks, head, camera, light, behind = sources
-    stretches = draw_stretches(moods, duration_s, NEUTRAL_TALK_SHARE if neutral else TALK_SHARE)
+    talk_share = venue.neutral_talk_share if neutral else venue.talk_share
+    stretches = draw_stretches(moods, duration_s, talk_share, venue.moods)
     talks = course_of(time_s, stretches, lambda stretch: float(stretch.talks))
     effort = talk.uniform(0.6, 1.4)
     speech, stressed_s = draw_speech(time_s, talk, blendshapes, duration_s, effort=effort)
     starts = [stretch.start_s for stretch in stretches]
     at = np.clip(np.searchsorted(starts, stressed_s, side="right") - 1, 0, None)
     speaking = np.array([stretch.talks for stretch in stretches])[at]
-    more = NEUTRAL_DISTRACTIONS if neutral else 1.0
+    more = venue.neutral_distractions if neutral else 1.0
     starts_s = draw_times(faces, stretches, duration_s, lambda mood: more * mood.face_per_min)
     distractions, names = draw_distractions(time_s, faces, blendshapes, starts_s)
     blinks_per_min = lids.uniform(*BLINKS_PER_MIN)
@@ -125,7 +122,7 @@ def draw_idle(
     gaze, follow = draw_gaze(time_s, looks, duration_s)
     rotation, position = draw_head(time_s, head, stretches, duration_s, stressed_s[speaking])
     rotation[:, :2] += spread[:, None] * follow
-    turn, zoom, steps, mount = draw_camera(time_s, camera, stretches, duration_s)
+    turn, zoom, steps, mount = draw_camera(time_s, camera, stretches, duration_s, venue.mounts)
     return Idle(
         speech=speech * talks[:, None],
         distractions=distractions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ class Mood:
 
     Attributes:
         name: What it is called.
-        share: Share of all stretches.
         sway: Factor to the sway of head, camera and what is behind.
         gaze: Factor to the distances that eyes look away.
         head_per_min: Turns, nods, shakes, leans and steps of the head.
@@ -27,7 +26,6 @@ class Mood:
     """
 
     name: str
-    share: float
     sway: float
     gaze: float
     head_per_min: float
@@ -38,10 +36,10 @@ class Mood:
 
 
 MOODS: tuple[Mood, ...] = (
-    Mood("still", 0.15, 0.15, 0.2, 0.0, 1.0, 0.0, 0.0, 0.0),
-    Mood("calm", 0.35, 0.6, 0.7, 6.0, 5.0, 1.0, 1.5, 4.0),
-    Mood("moving", 0.35, 1.0, 1.0, 20.0, 9.0, 6.0, 4.0, 10.0),
-    Mood("wild", 0.15, 1.8, 1.6, 40.0, 14.0, 20.0, 12.0, 20.0),
+    Mood("still", 0.15, 0.2, 0.0, 1.0, 0.0, 0.0, 0.0),
+    Mood("calm", 0.6, 0.7, 6.0, 5.0, 1.0, 1.5, 4.0),
+    Mood("moving", 1.0, 1.0, 20.0, 9.0, 6.0, 4.0, 10.0),
+    Mood("wild", 1.8, 1.6, 40.0, 14.0, 20.0, 12.0, 20.0),
 )
 
 _STRETCH_S = (6.0, 15.0)
@@ -65,20 +63,23 @@ class Stretch:
     talks: bool
 
 
-def draw_stretches(rng: np.random.Generator, duration_s: float, talk_share: float) -> list[Stretch]:
+def draw_stretches(
+    rng: np.random.Generator, duration_s: float, talk_share: float, shares: Mapping[str, float]
+) -> list[Stretch]:
     """Stretches of 6 to 15 s that fill a clip; a clip shorter than 6 s is of one mood.
 
     Args:
         rng: Source of randomness.
         duration_s: Length of the clip.
         talk_share: Share of stretches in which the face speaks.
+        shares: Share of each mood, by name.
     """
-    shares = np.array([mood.share for mood in MOODS])
+    odds = np.array([shares[mood.name] for mood in MOODS])
     stretches: list[Stretch] = []
     start_s = 0.0
     while start_s < duration_s:
         end_s = start_s + rng.uniform(*_STRETCH_S)
-        mood = MOODS[int(rng.choice(len(MOODS), p=shares / shares.sum()))]
+        mood = MOODS[int(rng.choice(len(MOODS), p=odds / odds.sum()))]
         stretches.append(Stretch(start_s, end_s, mood, talks=rng.random() < talk_share))
         start_s = end_s
     return stretches

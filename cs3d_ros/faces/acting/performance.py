@@ -17,6 +17,8 @@ from cs3d_ros.faces.acting.idle import Shown, blended, draw_idle
 from cs3d_ros.faces.acting.recipes import HELD_OUT, RECIPES, Recipe
 from cs3d_ros.faces.acting.rendition import Rendition, check_intensity, draw_rendition
 from cs3d_ros.faces.acting.time_course import Timing, draw_envelopes, draw_timing
+from cs3d_ros.faces.acting.venues import ROBOT
+from cs3d_ros.faces.acting.venues import venue as venue_of
 from cs3d_ros.faces.errors import FaceError
 from cs3d_ros.faces.motion import Motion
 
@@ -25,9 +27,6 @@ SHORTEST_S, LONGEST_S = 0.5, 3600.0
 
 MAX_FRAMES = 200_000
 """Frames of one clip or stream; that many take some 700 MB while they are drawn."""
-
-MICRO_SHARE = 0.25
-"""Share of micro-expressions where no intensity is asked for."""
 
 PAUSE_S = (1.0, 6.0)
 """Neutral time between the expressions of a stream."""
@@ -62,6 +61,7 @@ def draw_performance(
     frames_per_s: float,
     intensity: str | None = None,
     held_out: bool = False,
+    venue: str = ROBOT,
 ) -> Performance:
     """Draw a clip of one expression, which comes at any time.
 
@@ -78,23 +78,31 @@ def draw_performance(
         duration_s: Length of the clip; the first frame is at 0 s, the last at the end or less than
             one frame before it.
         frames_per_s: Frames per second.
-        intensity: "full", "micro", or None for 25 % of micro-expressions.
+        intensity: "full", "micro", or None for the venue's share of micro-expressions.
         held_out: Take the expression's recipe in HELD_OUT instead of one of RECIPES.
+        venue: How much goes on beside the expression; a name in VENUES.
 
     Raises:
         FaceError: A clip shorter than 0.5 s, longer than an hour or of more than 200,000 frames, a
-            rate that is not positive, an unknown expression or intensity, or blendshapes that the
-            face lacks.
+            rate that is not positive, an unknown expression, intensity or venue, or blendshapes
+            that the face lacks.
     """
     _check_expression(expression)
     if intensity is not None:
         check_intensity(intensity)
-    scene = _Scene(expression_names, rng, duration_s, frames_per_s, neutral=not RECIPES[expression])
+    scene = _Scene(
+        expression_names,
+        rng,
+        duration_s,
+        frames_per_s,
+        neutral=not RECIPES[expression],
+        venue=venue,
+    )
     shows = bool(RECIPES[expression])
     # Whoever shows nothing moves the head like those who do, so that it tells nothing.
     others = [other for other, recipes in RECIPES.items() if recipes]
     model = expression if shows else others[int(scene.rng.integers(len(others)))]
-    micro = scene.rng.random() < MICRO_SHARE
+    micro = scene.rng.random() < scene.venue.micro_share
     rendition = draw_rendition(scene.rng, model, intensity or ("micro" if micro else "full"))
     if held_out:
         rendition = _by(HELD_OUT[model], rendition, scene.rng)
@@ -112,12 +120,13 @@ def draw_stream(
     duration_s: float,
     frames_per_s: float,
     expressions: Sequence[str] = EXPRESSIONS,
+    venue: str = ROBOT,
 ) -> tuple[Motion, list[tuple[str, Course]]]:
     """Draw a stream in which expressions come and go, with neutral pauses of 1 to 6 s.
 
     The expressions come in rounds, each round in an order of its own, so that all are about equally
-    often; a quarter are micro-expressions. All lie wholly within the stream and none overlaps
-    another. Everything beside them goes on all the time.
+    often; the venue says how many are micro-expressions. All lie wholly within the stream and none
+    overlaps another. Everything beside them goes on all the time.
 
     Args:
         expression_names: The face's blendshapes, `FaceKit.expression_names`.
@@ -125,6 +134,7 @@ def draw_stream(
         duration_s: Length of the stream.
         frames_per_s: Frames per second.
         expressions: Which to show; neutral is what the pauses show and has no turn of its own.
+        venue: How much goes on beside them; a name in VENUES.
 
     Returns:
         The motion, and the expressions in order of time with their courses.
@@ -137,12 +147,12 @@ def draw_stream(
     for expression in expressions:
         _check_expression(expression)
     turns = [expression for expression in expressions if RECIPES[expression]]
-    scene = _Scene(expression_names, rng, duration_s, frames_per_s, neutral=not turns)
+    scene = _Scene(expression_names, rng, duration_s, frames_per_s, neutral=not turns, venue=venue)
     courses: list[tuple[str, Course]] = []
     now_s = 0.0
     while turns and now_s < duration_s:
         for turn in scene.rng.permutation(len(turns)):
-            intensity = "micro" if scene.rng.random() < MICRO_SHARE else "full"
+            intensity = "micro" if scene.rng.random() < scene.venue.micro_share else "full"
             rendition = draw_rendition(scene.rng, turns[int(turn)], intensity)
             pause_s = scene.rng.uniform(*PAUSE_S)
             timing = draw_timing(scene.rng, intensity).moved(now_s + pause_s)
@@ -160,6 +170,7 @@ class _Scene:
     Attributes:
         rng: Source of randomness of the expressions, independent of what moves beside them.
         idle: What moves beside them.
+        venue: How much that is.
     """
 
     def __init__(
@@ -170,8 +181,10 @@ class _Scene:
         frames_per_s: float,
         *,
         neutral: bool,
+        venue: str,
     ) -> None:
         self._time_s = _times(duration_s, frames_per_s)
+        self.venue = venue_of(venue)
         self._blendshapes = Blendshapes(expression_names)
         beside, self.rng = (
             np.random.default_rng(int(seed)) for seed in rng.integers(2**63, size=2)
@@ -183,6 +196,7 @@ class _Scene:
             duration_s=duration_s,
             frames_per_s=frames_per_s,
             neutral=neutral,
+            venue=self.venue,
         )
         self._shown = Shown.nothing(len(self._time_s), len(self._blendshapes))
 

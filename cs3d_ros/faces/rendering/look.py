@@ -112,7 +112,14 @@ _LIMITS = {
 }
 
 
-def draw_look(rng: np.random.Generator, light: str) -> Look:
+def draw_look(
+    rng: np.random.Generator,
+    light: str,
+    *,
+    gamma: tuple[float, float] = (1.0, 2.4),
+    dim_gray: tuple[float, float] = (18, 60),
+    dim_stray: float = 0.4,
+) -> Look:
     """A look from chance.
 
     The ranges are:
@@ -135,6 +142,9 @@ def draw_look(rng: np.random.Generator, light: str) -> Look:
     Args:
         rng: Where all chance comes from.
         light: One of LOOK_LIGHTS.
+        gamma: Range of gamma.
+        dim_gray: Range of the mean gray in insufficient light.
+        dim_stray: Most of it that is stray light.
 
     Raises:
         FaceError: There is no such light condition.
@@ -152,7 +162,7 @@ def draw_look(rng: np.random.Generator, light: str) -> Look:
     def degrees(deviation: float) -> float:
         return math.radians(float(np.clip(rng.standard_normal(), -2.5, 2.5)) * deviation)
 
-    gray = even(80, 175) if sufficient else even(18, 60)
+    gray = even(80, 175) if sufficient else even(*dim_gray)
     return Look(
         light=light,
         distance_cm=log_even(35, 150),
@@ -168,8 +178,8 @@ def draw_look(rng: np.random.Generator, light: str) -> Look:
         above=even(0.5, 0.9),
         wrap=even(0.05, 0.3),
         gray=gray,
-        gamma=even(1.0, 2.4),
-        black=even(0, 0.03) if sufficient else even(0, 0.4) * gray / 255,
+        gamma=even(*gamma),
+        black=even(0, 0.03) if sufficient else even(0, dim_stray) * gray / 255,
         vignette=even(0, 0.35),
         blur=even(0.35, 0.8),
         skin_gloss=even(0, 0.08),

@@ -1,15 +1,20 @@
 import numpy as np
 import pytest
 
-from cs3d_ros.faces.acting.camera_motion import MAX_PAN_RAD, MOUNTS, draw_camera
+from cs3d_ros.faces.acting.camera_motion import MAX_PAN_RAD, draw_camera
 from cs3d_ros.faces.acting.moods import MOODS, Stretch
+from cs3d_ros.faces.acting.venues import VENUES
+
+MOUNTS = VENUES["robot"].mounts
 
 TIME = np.arange(0, 20, 0.005)
 
 
 def cameras(mood, count=40, time=TIME):
     stretches = [Stretch(0.0, 20.0, mood, talks=False)]
-    return [draw_camera(time, np.random.default_rng(i), stretches, 20.0) for i in range(count)]
+    return [
+        draw_camera(time, np.random.default_rng(i), stretches, 20.0, MOUNTS) for i in range(count)
+    ]
 
 
 def test_every_mount_is_drawn_in_its_share():

@@ -3,6 +3,7 @@ import pytest
 
 from cs3d_ros.faces.acting.action_units import Blendshapes
 from cs3d_ros.faces.acting.idle import Idle, Shown, blended, draw_idle
+from cs3d_ros.faces.acting.venues import VENUES
 from cs3d_ros.faces.rendering.facekit import load_facekit
 from faces_data import facekit_path
 
@@ -23,6 +24,7 @@ def idle_of(blendshapes, seed, neutral=False):
         duration_s=2.0,
         frames_per_s=50.0,
         neutral=neutral,
+        venue=VENUES["robot"],
     )
 
 

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from cs3d_ros.faces.acting.moods import MOODS, Mood, Stretch, course_of, draw_stretches, draw_times
+from cs3d_ros.faces.acting.venues import VENUES
+
+ROBOTS = VENUES["robot"].moods
 
 
 def test_stretches_fill_the_clip_without_gaps():
-    stretches = draw_stretches(np.random.default_rng(1), 120.0, 0.5)
+    stretches = draw_stretches(np.random.default_rng(1), 120.0, 0.5, ROBOTS)
     assert stretches[0].start_s == 0
     assert stretches[-1].end_s >= 120
     for before, after in itertools.pairwise(stretches):
@@ -16,15 +19,17 @@ def test_stretches_fill_the_clip_without_gaps():
 
 
 def test_a_short_clip_is_of_one_mood():
-    assert all(len(draw_stretches(np.random.default_rng(i), 3.0, 0.5)) == 1 for i in range(50))
+    assert all(
+        len(draw_stretches(np.random.default_rng(i), 3.0, 0.5, ROBOTS)) == 1 for i in range(50)
+    )
 
 
 def test_moods_and_talk_have_their_shares():
-    assert sum(mood.share for mood in MOODS) == pytest.approx(1)
-    stretches = draw_stretches(np.random.default_rng(2), 50_000.0, 0.3)
+    assert sum(ROBOTS.values()) == pytest.approx(1)
+    stretches = draw_stretches(np.random.default_rng(2), 50_000.0, 0.3, ROBOTS)
     for mood in MOODS:
         share = np.mean([stretch.mood is mood for stretch in stretches])
-        assert share == pytest.approx(mood.share, abs=0.03)
+        assert share == pytest.approx(ROBOTS[mood.name], abs=0.03)
     assert np.mean([stretch.talks for stretch in stretches]) == pytest.approx(0.3, abs=0.03)
 
 
@@ -37,8 +42,8 @@ def test_the_first_mood_is_nearly_still_and_the_last_the_wildest():
 
 
 def some_stretches():
-    slow = Mood("slow", 0.5, 1.0, 1.0, 6.0, 0, 0, 0, 0)
-    quick = Mood("quick", 0.5, 3.0, 1.0, 60.0, 0, 0, 0, 0)
+    slow = Mood("slow", 1.0, 1.0, 6.0, 0, 0, 0, 0)
+    quick = Mood("quick", 3.0, 1.0, 60.0, 0, 0, 0, 0)
     return [Stretch(0.0, 600.0, slow, True), Stretch(600.0, 1200.0, quick, False)]
 
 
