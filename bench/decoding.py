@@ -23,8 +23,11 @@ import numpy as np
 from cs3d_ros import events
 from cs3d_ros.events.evt3 import TIME_HIGH, Evt3Decoder
 from cs3d_ros.events.packets import EventPacket
-from cs3d_ros.recordings import EMBEDDED, open_recording
+from cs3d_ros.recordings import open_recording
 from timing import interleaved
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
+from recordings_data import DRAWN_FACE
 
 BULK_BYTES = 24 << 20
 # What a call decodes in bulk: the chunk that the others read from a file at once.
@@ -35,7 +38,7 @@ PACKET_BYTES = 2 * 880
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bag", type=Path, default=EMBEDDED)
+    parser.add_argument("--bag", type=Path, default=DRAWN_FACE)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +19,9 @@ import numpy as np
 
 from cs3d_ros.msg import ExpressionStamped
 from cs3d_ros.nodes.local_graph import LocalGraph
-from cs3d_ros.recordings import EMBEDDED
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
+from recordings_data import DRAWN_FACE
 
 _QUIET = ("--log-level", "error", "-r", "events:=/event_camera/events")
 _ROWS = 20
@@ -27,7 +30,7 @@ _SAMPLE_PERIOD_S = 0.2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bag", type=Path, default=EMBEDDED)
+    parser.add_argument("--bag", type=Path, default=DRAWN_FACE)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--hop-ms", type=float, default=2000.0)
     parser.add_argument("--rate", type=float, default=1.0, help="speed of the replay")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,13 +24,16 @@ from cs3d_ros.events.windows import SlidingWindows, Window
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.recognizer import DEFAULT_HOP_MS, Recognizer
-from cs3d_ros.recordings import EMBEDDED, open_recording
+from cs3d_ros.recordings import open_recording
 from timing import interleaved
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
+from recordings_data import DRAWN_FACE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bag", type=Path, default=EMBEDDED)
+    parser.add_argument("--bag", type=Path, default=DRAWN_FACE)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

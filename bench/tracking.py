@@ -33,11 +33,12 @@ from cs3d_ros.events.activity import ActivityTracker
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.recordings import EMBEDDED, open_recording
+from cs3d_ros.recordings import open_recording
 from timing import interleaved
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 from moving_source import Box, Scene, Sprite, area, face, overlap, packets, panorama, torso
+from recordings_data import DRAWN_FACE
 
 HOP_S = 0.125
 SETTLE_S = 0.5
@@ -50,7 +51,7 @@ HEADER = f"""\
 
 @dataclass(frozen=True)
 class Shifted:
-    """The 6 s of the embedded recording moved over another sensor.
+    """The 6 s of the drawn face moved over another sensor.
 
     Real edges come with the face's own motion only: that along the path has none.
 
@@ -75,7 +76,7 @@ class Shifted:
     def events(self) -> tuple[Events, None]:
         """All events, sorted by time; what each is, is not known."""
         stream = EventStream()
-        with open_recording(EMBEDDED) as recording:
+        with open_recording(DRAWN_FACE) as recording:
             parts = [stream.feed(packet) for _, packet in recording]
         t_ns, x, y, p = (np.concatenate([getattr(e, c) for e in parts]) for c in COLUMNS)
         t_ns = t_ns - t_ns.min()

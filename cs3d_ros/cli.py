@@ -102,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint",
         default="",
         metavar="F",
-        help="weights (.safetensors); the word 'untrained' for random ones",
+        help="weights (.safetensors); the word 'untrained' for random ones (default: those of the "
+        "package)",
     )
     recognize.add_argument("--topic", help="which topic, if several have events")
     recognize.add_argument(

@@ -13,7 +13,7 @@ def untrained():
 
 @pytest.fixture(scope="session")
 def drawn_face() -> Path:
-    """The embedded recording: 6 s, 320x240, 1499 packets."""
-    from cs3d_ros.recordings import EMBEDDED
+    """A drawn face: 6 s, 320x240, 1499 packets."""
+    from recordings_data import DRAWN_FACE
 
-    return EMBEDDED
+    return DRAWN_FACE

@@ -1,9 +1,12 @@
-"""Where the real recordings lie that the tests read; they are not part of the repository."""
+"""Where the recordings lie that the tests read; the real ones are not part of the repository."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+DRAWN_FACE = Path(__file__).parent / "data" / "drawn_face"
+"""A drawn face, 6 s, 320x240, 1499 packets; tools/draw_face.py makes it."""
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

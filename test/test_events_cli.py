@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from cs3d_ros.cli import main
-from cs3d_ros.recordings import EMBEDDED, convert, open_recording, write_recording
-from recordings_data import recording_path
+from cs3d_ros.recordings import convert, open_recording, write_recording
+from recordings_data import DRAWN_FACE, recording_path
 
 KEYS = [
     "encoding", "width", "height", "messages", "payload_bytes", "events", "on", "off", "triggers",
@@ -20,7 +20,7 @@ KEYS = [
 
 def write_changed(path, *changes):
     """The first packets of the embedded recording, as many as there are changes of fields."""
-    with open_recording(EMBEDDED) as recording:
+    with open_recording(DRAWN_FACE) as recording:
         rows = [
             (log_time_ns, dataclasses.replace(packet, **change))
             for (log_time_ns, packet), change in zip(recording, changes, strict=False)
@@ -69,7 +69,7 @@ def test_wrong_usage_is_status_2(capsys, arguments):
 def test_the_command_line_does_not_import_matplotlib_or_torch():
     code = (
         "import sys; from cs3d_ros.cli import main; status = main(['events', 'summary', "
-        f"{str(EMBEDDED)!r}]); print({{'torch', 'matplotlib', 'rclpy'}} & set(sys.modules))"
+        f"{str(DRAWN_FACE)!r}]); print({{'torch', 'matplotlib', 'rclpy'}} & set(sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "set()"
@@ -127,7 +127,7 @@ class TestSummary:
         [
             (["/no/such/bag"], "no such file"),
             (["~nobody_here/bag"], "no home folder"),
-            ([str(EMBEDDED), "--topic", "/nope"], "'/nope'"),
+            ([str(DRAWN_FACE), "--topic", "/nope"], "'/nope'"),
         ],
     )
     def test_bad_input_is_one_line_and_status_1(self, capsys, arguments, reason):
@@ -140,9 +140,9 @@ class TestSummary:
 class TestConvert:
     def test_it_says_what_it_did(self, capsys, tmp_path):
         out = tmp_path / "copy"
-        assert main(["events", "convert", str(EMBEDDED), str(out)]) == 0
+        assert main(["events", "convert", str(DRAWN_FACE), str(out)]) == 0
         first, second = capsys.readouterr().out.splitlines()
-        assert first == f"{EMBEDDED} -> {out}"
+        assert first == f"{DRAWN_FACE} -> {out}"
         assert second.startswith("1,499 packets, 86,410 events, evt3 as it was, ")
         assert second.endswith(" bytes")
 
@@ -155,22 +155,22 @@ class TestConvert:
         assert "2 external triggers are lost" in captured.err
 
     def test_decoded_output_has_no_encoding(self, capsys, tmp_path):
-        assert main(["events", "convert", str(EMBEDDED), str(tmp_path / "x.npz")]) == 0
+        assert main(["events", "convert", str(DRAWN_FACE), str(tmp_path / "x.npz")]) == 0
         assert "86,410 events, decoded from evt3, " in capsys.readouterr().out
 
     def test_an_existing_output_is_kept_unless_told_otherwise(self, capsys, tmp_path):
         out = tmp_path / "x.csv"
         out.write_text("mine")
-        assert main(["events", "convert", str(EMBEDDED), str(out)]) == 1
+        assert main(["events", "convert", str(DRAWN_FACE), str(out)]) == 1
         assert "exists already" in capsys.readouterr().err
         assert out.read_text() == "mine"
-        assert main(["events", "convert", str(EMBEDDED), str(out), "--overwrite"]) == 0
+        assert main(["events", "convert", str(DRAWN_FACE), str(out), "--overwrite"]) == 0
         assert out.stat().st_size > 1_000_000
 
     def test_the_topic_can_be_chosen(self, tmp_path):
         out = str(tmp_path / "out")
         arguments = ["--topic", "/event_camera/events", "--out-topic", "/cam/events"]
-        assert main(["events", "convert", str(EMBEDDED), out, *arguments]) == 0
+        assert main(["events", "convert", str(DRAWN_FACE), out, *arguments]) == 0
         with open_recording(out) as recording:
             assert recording.topics == ("/cam/events",)
 
@@ -187,7 +187,7 @@ class TestInterruption:
                 signal.raise_signal(number)
 
             monkeypatch.setitem(convert._WRITERS, ".csv", write)
-            return main(["events", "convert", str(EMBEDDED), str(tmp_path / "x.csv")])
+            return main(["events", "convert", str(DRAWN_FACE), str(tmp_path / "x.csv")])
 
         return run
 
@@ -222,13 +222,13 @@ class TestPlot:
     def test_a_picture_is_written(self, capsys, tmp_path):
         out = tmp_path / "face.png"
         arguments = ["--frames", "3", "--window-ms", "20", "--start", "1", "--duration", "2.5"]
-        assert main(["events", "plot", str(EMBEDDED), "--output", str(out), *arguments]) == 0
+        assert main(["events", "plot", str(DRAWN_FACE), "--output", str(out), *arguments]) == 0
         assert out.read_bytes().startswith(b"\x89PNG")
         assert "in 3 frames" in capsys.readouterr().out
 
     def test_it_is_named_after_the_recording(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        assert main(["events", "plot", str(EMBEDDED)]) == 0
+        assert main(["events", "plot", str(DRAWN_FACE)]) == 0
         assert (tmp_path / "drawn_face.png").exists()
 
     @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ class TestPlot:
         self, capsys, tmp_path, monkeypatch, arguments, reason
     ):
         monkeypatch.chdir(tmp_path)
-        assert main(["events", "plot", str(EMBEDDED), *arguments]) == 1
+        assert main(["events", "plot", str(DRAWN_FACE), *arguments]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert reason in line
         assert list(tmp_path.iterdir()) == []

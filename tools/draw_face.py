@@ -1,4 +1,4 @@
-"""Draw the embedded demo recording: a cartoon face that smiles, is surprised and frowns.
+"""Draw test/data/drawn_face: a cartoon face that smiles, is surprised and frowns.
 
     python3 tools/draw_face.py OUT
 

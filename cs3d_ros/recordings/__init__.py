@@ -27,8 +27,11 @@ __all__ = [
     "write_recording",
 ]
 
-EMBEDDED = Path(__file__).parents[1] / "demo" / "drawn_face"
-"""The recording that comes with the package: a drawn face, 6 s, 320x240, 1499 packets."""
+EMBEDDED = Path(__file__).parents[1] / "demo" / "rendered_face"
+"""The recording that comes with the package: a rendered face, 30 s, 112x112, with labels.
+
+tools/make_demo_recording.py makes it.
+"""
 
 _KINDS: dict[str, Callable[[Path], Recording]] = {
     ".raw": RawRecording,

@@ -2,13 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from evaluation_helpers import (
-    BEGIN_NS,
-    Reader,
-    built,
-    stream_packets,
-    write_stream,
-)
 
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.decision import Decision
@@ -20,6 +13,13 @@ from cs3d_ros.evaluation.saved import Saved, SavedStream, load, save
 from cs3d_ros.evaluation.summary import as_json, as_text
 from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.recordings import RecordingError, write_recording
+from evaluation_helpers import (
+    BEGIN_NS,
+    Reader,
+    built,
+    stream_packets,
+    write_stream,
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,12 @@ import argparse
 import json
 
 import pytest
-from evaluation_helpers import Reader, built, write_stream
 
 from cs3d_ros import evaluate_cli
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.evaluation.saved import load
 from cs3d_ros.network.classifier import Classifier
+from evaluation_helpers import Reader, built, write_stream
 
 
 @pytest.fixture(scope="module")

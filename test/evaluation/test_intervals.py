@@ -1,5 +1,4 @@
 import pytest
-from evaluation_helpers import BEGIN_NS, STREAM, stream_packets, write_stream
 
 from cs3d_ros.evaluation.errors import EvaluationError
 from cs3d_ros.evaluation.intervals import (
@@ -9,6 +8,7 @@ from cs3d_ros.evaluation.intervals import (
     intervals_of_topic,
 )
 from cs3d_ros.recordings import Label, RecordingError, write_recording
+from evaluation_helpers import BEGIN_NS, STREAM, stream_packets, write_stream
 
 S = 1_000_000_000
 HEADER = "start_s,end_s,expression\n"

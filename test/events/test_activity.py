@@ -128,7 +128,7 @@ def test_the_larger_of_two_is_followed():
     assert covered(scene, watch(scene, settle_s=1.0)) >= 0.95
 
 
-def test_the_embedded_recording_is_covered_in_any_corner_of_a_larger_sensor(drawn_face):
+def test_the_drawn_face_is_covered_in_any_corner_of_a_larger_sensor(drawn_face):
     stream = EventStream()
     with open_recording(drawn_face) as recording:
         parts = [stream.feed(packet) for _, packet in recording]

@@ -10,13 +10,13 @@ import pytest
 from cs3d_ros.events.encoding import encode_events
 from cs3d_ros.events.packets import PacketError
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.recordings import EMBEDDED, RecordingError, open_recording, write_recording
+from cs3d_ros.recordings import RecordingError, open_recording, write_recording
 from cs3d_ros.recordings import convert as convert_module
 from cs3d_ros.recordings.convert import convert
 from cs3d_ros.recordings.labels import Label, read_labels
 from cs3d_ros.recordings.summary import summarize
 from recording_helpers import STAMP_NS, evt3_packet, some_events, write_bag
-from recordings_data import recording_path
+from recordings_data import DRAWN_FACE, recording_path
 
 TURN_NS = (1 << 24) * 1000
 
@@ -70,10 +70,10 @@ class TestRoundTrips:
     @pytest.mark.parametrize("suffix", [".csv", ".npz", ".raw", ""])
     def test_all_formats_hold_the_same_events(self, tmp_path, suffix):
         there, back = tmp_path / f"there{suffix}", tmp_path / "back"
-        convert(EMBEDDED, there)
-        assert sums(there) == sums(EMBEDDED)
+        convert(DRAWN_FACE, there)
+        assert sums(there) == sums(DRAWN_FACE)
         conversion = convert(there, back)
-        assert sums(back) == sums(EMBEDDED)
+        assert sums(back) == sums(DRAWN_FACE)
         assert conversion.encodings_out == ["evt3"]
         assert summarize(back).encoding == "evt3"
 

@@ -8,7 +8,6 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
 
 from cs3d_ros.recordings import (
-    EMBEDDED,
     Label,
     RecordingError,
     bag_files,
@@ -19,6 +18,7 @@ from cs3d_ros.recordings import (
 from cs3d_ros.recordings.bag_files import EXPRESSION_TYPE
 from cs3d_ros.recordings.labels import label_message
 from recording_checks import fields, some_packet
+from recordings_data import DRAWN_FACE
 
 MESSAGES = Path(__file__).resolve().parents[2]
 LABELS = [
@@ -160,7 +160,7 @@ class TestRefusals:
         with pytest.raises(RecordingError, match=r"no expressions on '/fer/label'.*: /other$"):
             read_labels(path)
         with pytest.raises(RecordingError, match=r"ExpressionStamped: none$"):
-            read_labels(EMBEDDED)
+            read_labels(DRAWN_FACE)
 
     def test_a_topic_of_packets_holds_no_labels(self, tmp_path):
         with pytest.raises(RecordingError, match="no expressions on '/event_camera/events'"):

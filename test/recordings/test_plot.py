@@ -4,11 +4,11 @@ import itertools
 import numpy as np
 import pytest
 
-from cs3d_ros.recordings import EMBEDDED, plot
+from cs3d_ros.recordings import plot
 from cs3d_ros.recordings.plot import PlotError, check_output, draw
 from cs3d_ros.recordings.preview import make_preview
 from recording_helpers import evt3_packet, some_events, write_bag
-from recordings_data import recording_path
+from recordings_data import DRAWN_FACE, recording_path
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def texts(preview, name="recording"):
 @pytest.mark.usefixtures("matplotlib")
 class TestPicture:
     def test_it_shows_both_polarities_in_their_colours(self, tmp_path):
-        image = picture(make_preview(EMBEDDED), tmp_path / "face.png")
+        image = picture(make_preview(DRAWN_FACE), tmp_path / "face.png")
         assert image.shape[1] == 1600
         assert 800 < image.shape[0] < 1300
         # Blue is more blue than red, vermilion the other way round.
@@ -67,7 +67,7 @@ class TestPicture:
 
     @pytest.mark.parametrize("frames", [1, 3, 12, 64])
     def test_labels_do_not_overlap(self, frames):
-        figure = plot._figure(make_preview(EMBEDDED, frames=frames), "face")
+        figure = plot._figure(make_preview(DRAWN_FACE, frames=frames), "face")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         renderer = FigureCanvasAgg(figure).get_renderer()
@@ -79,7 +79,7 @@ class TestPicture:
             assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
     def test_names_are_taken_as_they_are(self, tmp_path):
-        preview = make_preview(EMBEDDED)
+        preview = make_preview(DRAWN_FACE)
         draw(preview, "a_$x^2$_" + "long" * 100, tmp_path / "x.png")
         assert len(texts(preview, "long" * 100)[0]) < 110
 
@@ -93,7 +93,7 @@ class TestPicture:
     def test_an_existing_picture_is_replaced(self, tmp_path):
         path = tmp_path / "x.PNG"
         path.write_bytes(b"old")
-        draw(make_preview(EMBEDDED), "face", path)
+        draw(make_preview(DRAWN_FACE), "face", path)
         assert path.read_bytes().startswith(b"\x89PNG")
 
     def test_a_picture_that_cannot_be_written_is_an_error(self, tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ class TestPicture:
             raise OSError(28, "no space left", str(path))
 
         monkeypatch.setattr(Figure, "savefig", fail)
-        preview = make_preview(EMBEDDED)
+        preview = make_preview(DRAWN_FACE)
         path = tmp_path / "x.png"
         with pytest.raises(PlotError, match=f"no space left: '{path}'"):
             draw(preview, "face", path)

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
-from cs3d_ros.recordings import EMBEDDED
 from cs3d_ros.recordings.preview import PreviewError, make_preview
 from recording_helpers import STAMP_NS, evt3_packet, some_events, write_bag
-from recordings_data import recording_path
+from recordings_data import DRAWN_FACE, recording_path
 
 MS = 1_000_000
 
@@ -112,8 +111,8 @@ def test_a_sensor_that_grows_does_not_break_the_frames(tmp_path):
     assert preview.events == 2
 
 
-def test_the_embedded_recording_is_read_whole():
-    preview = make_preview(EMBEDDED, window_ns=10**12)
+def test_the_drawn_face_is_read_whole():
+    preview = make_preview(DRAWN_FACE, window_ns=10**12)
     assert preview.events == 86_410
     assert preview.frames.sum(axis=(1, 2, 3)).tolist() == [86_410] * 8
 

@@ -5,11 +5,11 @@ import sqlite3
 import numpy as np
 import pytest
 
-from cs3d_ros.recordings import EMBEDDED, RecordingError
+from cs3d_ros.recordings import RecordingError
 from cs3d_ros.recordings import summary as summary_module
 from cs3d_ros.recordings.summary import Summary, as_text, rate_text, summarize
 from recording_helpers import STAMP_NS, evt3_packet, some_events, write_bag
-from recordings_data import recording_path
+from recordings_data import DRAWN_FACE, recording_path
 
 GOLDEN = {
     "evt3": {
@@ -54,8 +54,8 @@ def test_sums_do_not_overflow(value):
     assert summary_module._exact_sum(np.full(1000, value)) == 1000 * value
 
 
-def test_the_embedded_recording():
-    summary = summarize(EMBEDDED)
+def test_the_drawn_face():
+    summary = summarize(DRAWN_FACE)
     assert (summary.messages, summary.width, summary.height) == (1499, 320, 240)
     assert summary.events == summary.on + summary.off == 86_410
     assert summary.mean_events_per_s == pytest.approx(14_412.95, rel=1e-4)

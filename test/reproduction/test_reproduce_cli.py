@@ -4,12 +4,12 @@ import subprocess
 import sys
 
 import pytest
-from training_helpers import make_data
 
 from cs3d_ros import reproduce_cli
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.reproduction import runs
 from cs3d_ros.training.errors import TrainingError
+from training_helpers import make_data
 
 FEW = ["--protocol", "quick", "--epochs", "1", "--clips", "8", "--batch", "4", "--threads", "1"]
 
