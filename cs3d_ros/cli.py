@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import cs3d_ros
-from cs3d_ros import dataset_cli, evaluate_cli, events_cli, faces_cli, train_cli
+from cs3d_ros import dataset_cli, evaluate_cli, events_cli, faces_cli, reproduce_cli, train_cli
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset_cli.add_commands(commands)
     train_cli.add_commands(commands)
     evaluate_cli.add_commands(commands)
+    reproduce_cli.add_commands(commands)
     return parser
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cs3d_ros.cli import main
-from cs3d_ros.network import names
+from cs3d_ros.network import checkpoint, names
 from cs3d_ros.recordings import open_recording, write_recording
 from recordings_data import recording_path
 
@@ -66,6 +66,10 @@ def test_recognize_as_text(capsys):
         (["BAG", "--checkpoint", "untrained", "--window-ms", "1e9"], "whole window"),
         (["BAG", "--checkpoint", "untrained", "--roi", "0,0,5000,5000"], "5000x5000"),
         (["BAG", "--checkpoint", "untrained", "--refractory-us", "-5"], "refractory_us is -5"),
+        (
+            ["BAG", "--checkpoint", "untrained", "--background-activity-us", "-1"],
+            "expected 0 (off)",
+        ),
         (["BAG", "--checkpoint", "untrained", "--topic", "/nope"], "/nope"),
     ],
 )
@@ -84,6 +88,22 @@ def test_following_the_activity_without_noise(capsys, drawn_face):
     regions = [row["roi"] for row in rows]
     assert any(roi != {"x": 40, "y": 0, "width": 240, "height": 240} for roi in regions)
     assert 0 < sum(row["event_count"] for row in rows) < 80_000
+
+
+def test_the_background_activity_filter_is_the_networks_unless_told(capsys, drawn_face, tmp_path):
+    network, card = checkpoint.untrained("rnn")
+    card = dataclasses.replace(card, background_activity_us=20_000)
+    checkpoint.save(tmp_path / "rnn.safetensors", network, card)
+
+    def events(*options):
+        arguments = ["--checkpoint", str(tmp_path / "rnn.safetensors"), "--json", *FAST, *options]
+        assert main(["recognize", str(drawn_face), *arguments]) == 0
+        return sum(json.loads(row)["event_count"] for row in capsys.readouterr().out.splitlines())
+
+    counts = [events("--background-activity-us", us) for us in ("0", "5000", "20000")]
+    assert sorted(set(counts)) == counts[1:2] + counts[2:] + counts[:1]
+    assert events() == counts[2]
+    assert events("--refractory-us", "1") <= counts[2]
 
 
 @pytest.mark.parametrize(

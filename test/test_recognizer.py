@@ -220,6 +220,24 @@ def test_noise_is_removed_before_anything_else_sees_it(drawn_face):
     assert abs(counts[0] - counts[1] - removed) < 0.1 * removed
 
 
+def test_the_network_brings_its_filter_along_unless_told(drawn_face):
+    class Filtering(Witness):
+        card = dataclasses.replace(CARD, background_activity_us=20_000)
+
+    def counts(classifier, **options):
+        recognizer = Recognizer(classifier, window_ms=100.0, hop_ms=100.0, **options)
+        return [r.event_count for r in recognize(recognizer, stream)]
+
+    stream = packets(drawn_face)[:300]
+    plain = counts(Witness())
+    filtered = counts(Witness(), noise=NoiseSettings(background_activity_us=20_000))
+    assert 0 < sum(filtered) < sum(plain)
+    assert counts(Filtering()) == filtered
+    assert counts(Filtering(), noise=NoiseSettings()) == plain
+    rested = NoiseSettings(refractory_us=1_000)
+    assert counts(Filtering(), noise=rested) == counts(Witness(), noise=rested) != filtered
+
+
 def test_a_new_sensor_gets_its_own_filter_and_tracker(drawn_face):
     stream = packets(drawn_face)[:300]
     recognizer = Recognizer(

@@ -41,11 +41,13 @@ def test_the_papers_protocol_unless_told(asked, capsys):
 def test_arguments_change_the_preset(asked):
     changes = ["--size", "56,112@3", "--epochs", "5", "--option", "dropout=0.1"]
     changes += ["--option", "classifier=mlp", "--window-ms", "250", "--seed", "7"]
+    changes += ["--background-activity-us", "0"]
     assert run("data", "out", "--preset", "tuned", *changes) == 0
     settings = asked[0]["settings"]
     assert settings.sizes == ((0, 56), (3, 112))
     assert settings.options == {"dropout": 0.1, "classifier": "mlp"}
     assert (settings.epochs, settings.window_ms, settings.seed) == (5, 250.0, 7)
+    assert PRESETS["tuned"].background_activity_us > 0 == settings.background_activity_us
     assert settings.learning_rate == PRESETS["tuned"].learning_rate
 
 
@@ -88,6 +90,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys, tmp_path):
         (["--preset", "fast"], "unknown preset 'fast'; choose one of paper, tuned"),
         (["--network", "vgg"], "unknown network 'vgg'"),
         (["--precision", "fp8"], "unknown precision 'fp8'"),
+        (["--background-activity-us", "-5"], "background_activity_us is -5; give a whole number"),
         (["--epochs", "0"], "epochs is 0"),
         (["--settings", "nowhere.json"], "nowhere.json: cannot be read as settings"),
     ],

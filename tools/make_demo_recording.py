@@ -8,8 +8,8 @@ random-9001; of random people, facekit-7 has random-0000 to random-0135 and no o
 
 Nothing is chosen by hand, nor by what a network makes of it: of the streams of 30 s that
 `cs3d faces render --seed N` draws for N = 0, 1, 2, ..., it is the first that shows each of the six
-expressions once, all of them in full, with neutral before, between and after. Blinks, speech, head
-and lamp are as that seed draws them.
+expressions once, all of them in full, with neutral before, between and after. Blinks, head and lamp
+are as that seed draws them for people in a laboratory, the venue of facekit-7.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cs3d_ros.errors import Cs3dError
 from cs3d_ros.expressions import EXPRESSIONS, Course
 from cs3d_ros.faces.acting.performance import draw_stream
 from cs3d_ros.faces.acting.time_course import MICRO_TOTAL_S
+from cs3d_ros.faces.acting.venues import LAB
 from cs3d_ros.faces.rendering.facekit import load_facekit
 from cs3d_ros.faces.take import DEFAULT_FRAMES_PER_S
 
@@ -44,6 +45,7 @@ def first_seed(expression_names: Sequence[str]) -> int:
             np.random.default_rng(seed),
             duration_s=DURATION_S,
             frames_per_s=DEFAULT_FRAMES_PER_S,
+            venue=LAB,
         )
         if is_complete(shown):
             return seed
@@ -77,7 +79,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     command = ["faces", "render", arguments.target, "--facekit", str(arguments.facekit)]
-    command += ["--subject", SUBJECT, "--light", LIGHT]
+    command += ["--subject", SUBJECT, "--light", LIGHT, "--venue", LAB]
     command += ["--seed", str(seed), "--duration", f"{DURATION_S:g}"]
     print("cs3d", *command, flush=True)
     return cs3d(command)

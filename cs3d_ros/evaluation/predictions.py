@@ -92,8 +92,8 @@ def predict_clips(
 ) -> Predictions:
     """What a network says about each clip of a part: one window a clip, in its middle of the rise.
 
-    See `ClipWindowDataset`. Size, bins, representation, window length and background-activity filter
-    are those of the network.
+    See `ClipWindowDataset`. Size, bins, representation, window length and background-activity
+    filter are those of the network.
 
     Args:
         classifier: The network.

@@ -11,7 +11,7 @@ import torch
 
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.device import move, resolve_device
-from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
+from cs3d_ros.network.errors import DeviceError, NetworkError
 from cs3d_ros.network.specification import Network
 
 if TYPE_CHECKING:

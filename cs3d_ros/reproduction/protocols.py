@@ -30,7 +30,7 @@ PROTOCOLS: Mapping[str, TrainingSettings] = MappingProxyType(
 
 "paper" and "tuned" are the training presets; "quick" is small enough for all networks and seeds of
 a table on a CPU: 100 clips of each of seven classes in each of two lights, 32 pixels. Its learning
-rate is one that C3D, with 62 million weights, bears as well.
+rate is for C3D's sake: at 1e-3 its loss rises from 2 to 16 within the first steps.
 """
 
 

@@ -5,15 +5,18 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from cs3d_ros.datasets import augmentation, loading
 from cs3d_ros.datasets.build import build
 from cs3d_ros.datasets.clip_windows import cut_window, rise_window
 from cs3d_ros.datasets.dataset import open_dataset
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.datasets.loading import ClipWindowDataset, GridWindowDataset, WindowDataset
+from cs3d_ros.events.noise import NoiseError, NoiseFilter, NoiseSettings
+from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.tensors import TensorError, bin_window
 from cs3d_ros.expressions import EXPRESSIONS, Course
-from dataset_helpers import some_plan
+from dataset_helpers import some_clip, some_plan
 
 MS = 1_000_000
 SMALL = {"bins": 4, "size": 28}
@@ -39,6 +42,18 @@ class OneClip:
 
     def __len__(self):
         return 1
+
+    def __getitem__(self, index):
+        return self.clip
+
+    def table(self):
+        return [self.clip]
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """A clip of much noise."""
+    return OneClip(some_clip(3, n=200_000), EXPRESSIONS)
 
 
 def all_of(dataset):
@@ -99,8 +114,6 @@ class TestTraining:
             assert torch.cat([batch for _, batch in batches]).tolist() == labels
 
     def test_no_event_of_a_reversed_window_is_lost(self, train, monkeypatch):
-        from cs3d_ros.datasets import augmentation, loading
-
         monkeypatch.setattr(loading, "preset", lambda name: augmentation.reverse_time)
         dataset = WindowDataset(train, 1000 * MS, 1, 112, "polarity_counts")
         assert dataset[2][0].sum() == len(train[2].events)
@@ -202,6 +215,88 @@ class TestBalance:
         dataset = WindowDataset(one, 300 * MS, expression_share=0.0)
         _, _, label = dataset._draw(one.clip, np.random.default_rng(0))
         assert part.labels[label] == clip.expression
+
+
+class TestBackgroundActivity:
+    """The windows of a dense clip of noise, of which the filter removes half."""
+
+    US = 5_000
+    WINDOW_NS = 300 * MS
+
+    def expected(self, clip, start_ns, filtered=True):
+        """The window cut out of the clip that went through the filter from its beginning on."""
+        noise = NoiseFilter(NoiseSettings(background_activity_us=self.US), clip.width, clip.height)
+        clip = replace(clip, events=noise.apply(clip.events)) if filtered else clip
+        window = cut_window(clip, start_ns, start_ns + self.WINDOW_NS)
+        roi = Roi.centred_square(clip.width, clip.height)
+        return window.event_count, bin_window(window, roi, **SMALL)
+
+    def drawn_start(self, dataset, clip):
+        return dataset._draw(clip, np.random.default_rng([dataset.seed, dataset.epoch, 0]))[0]
+
+    def test_windows_of_a_grid_are_those_of_a_filtered_stream(self, dense):
+        options = {**SMALL, "background_activity_us": self.US}
+        dataset = GridWindowDataset(dense, self.WINDOW_NS, 200 * MS, **options)
+        assert [start for _, start, _ in dataset.places] == [0, 200 * MS, 400 * MS, 600 * MS]
+        for i, (_, start_ns, _) in enumerate(dataset.places):
+            count, expected = self.expected(dense.clip, start_ns)
+            assert np.array_equal(dataset[i][0].numpy(), expected)
+            plain_count, plain = self.expected(dense.clip, start_ns, filtered=False)
+            assert 0.3 * plain_count < count < 0.6 * plain_count
+            assert not np.array_equal(expected, plain)
+
+    def test_so_are_those_of_clips(self, dense):
+        dataset = ClipWindowDataset(dense, self.WINDOW_NS, **SMALL, background_activity_us=self.US)
+        start_ns, _ = rise_window(dense.clip.course, dense.clip.duration_ns, self.WINDOW_NS)
+        assert start_ns > 0
+        assert np.array_equal(dataset[0][0].numpy(), self.expected(dense.clip, start_ns)[1])
+
+    def test_and_those_to_train_on_while_nothing_is_augmented(self, dense):
+        dataset = WindowDataset(dense, self.WINDOW_NS, **SMALL, background_activity_us=self.US)
+        start_ns = self.drawn_start(dataset, dense.clip)
+        assert start_ns > 0
+        assert np.array_equal(dataset[0][0].numpy(), self.expected(dense.clip, start_ns)[1])
+
+    def test_reversed_time_goes_through_the_filter_backwards(self, dense, monkeypatch):
+        clip = dense.clip
+        monkeypatch.setattr(loading, "preset", lambda name: augmentation.reverse_time)
+        dataset = WindowDataset(dense, self.WINDOW_NS, **SMALL, background_activity_us=self.US)
+        start_ns = self.drawn_start(dataset, clip)
+        events = augmentation.reverse_time(
+            clip.events, clip.width, clip.height, clip.duration_ns, np.random.default_rng(0)
+        )
+        backwards = replace(clip, events=events)
+        first_ns = clip.duration_ns - start_ns - self.WINDOW_NS
+        assert np.array_equal(dataset[0][0].numpy(), self.expected(backwards, first_ns)[1])
+
+    def test_noise_that_augmentation_adds_is_filtered(self, dense, monkeypatch):
+        """A pair of neighbours keeps one of its events; the lone one that is added goes."""
+
+        def add_one(events, width, height, duration_ns, rng):
+            t_ns = np.append(events.t_ns, events.t_ns[-1] + 1)
+            x, y, p = (np.append(c, c.dtype.type(1)) for c in (events.x, events.y, events.p))
+            return Events(t_ns, x, y, p)
+
+        t_ns = np.array([400 * MS, 400 * MS + 1000])
+        place = np.array([20, 21], np.uint16)
+        events = Events(t_ns, place, place, np.ones(2, np.uint8))
+        pair = OneClip(replace(dense.clip, events=events), dense.labels)
+        monkeypatch.setattr(loading, "preset", lambda name: add_one)
+        counts = {}
+        for us in (0, self.US):
+            dataset = WindowDataset(
+                pair, 1000 * MS, 1, 112, "polarity_counts", background_activity_us=us
+            )
+            counts[us] = dataset[0][0].sum()
+        assert counts == {0: 3, self.US: 1}
+
+    def test_a_time_that_is_none_is_refused_at_once(self, train):
+        with pytest.raises(NoiseError, match="background_activity_us is -1, expected 0"):
+            WindowDataset(train, 300 * MS, background_activity_us=-1)
+        with pytest.raises(NoiseError, match="background_activity_us is 2000000"):
+            ClipWindowDataset(train, 300 * MS, background_activity_us=2_000_000)
+        with pytest.raises(NoiseError, match="background_activity_us is -5"):
+            GridWindowDataset(train, 300 * MS, 100 * MS, background_activity_us=-5)
 
 
 class TestClips:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,15 @@ class TestClips:
         predictions = predict_clips(Reader(order), part)
         assert predictions.labels == EXPRESSIONS
         assert predictions.probabilities.argmax(axis=1).tolist() == [i % 7 for i in range(14)]
+
+    def test_the_network_sees_events_through_the_filter_that_it_was_trained_with(self, folder, bag):
+        """After a filter of 1 µs nothing is left, and the reader says its first class."""
+        part = open_dataset(folder).part("test")
+        plain, filtering = Reader(), Reader()
+        filtering.card = replace(filtering.card, background_activity_us=1)
+        for ask in (predict_clips, predict_windows, lambda reader, _: recognize(reader, bag)):
+            assert ask(plain, part).probabilities.argmax(axis=1).any()
+            assert not ask(filtering, part).probabilities.argmax(axis=1).any()
 
     def test_other_labels_are_refused_with_both_named(self, folder):
         labels = (*EXPRESSIONS[:6], "proud")

@@ -1,9 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from cs3d_ros.events.noise import NoiseSettings
+from cs3d_ros.network import checkpoint
 from cs3d_ros.nodes import energy_node, fer_node, player_node
+from cs3d_ros.nodes.fer_parameters import make_recognizer
 from cs3d_ros.nodes.parameters import ParameterSpec
 
 CONFIG = Path(__file__).parents[2] / "config" / "fer.yaml"
@@ -35,6 +40,16 @@ def test_every_parameter_is_described_and_accepts_its_default(spec):
     ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
     if spec.minimum is not None:
         assert (ranges[0].from_value, ranges[0].to_value) == (spec.minimum, spec.maximum)
+
+
+@pytest.mark.parametrize(("given", "used"), [(-1, 20_000), (0, 0), (7, 7)])
+def test_the_background_activity_filter_is_the_networks_unless_told(given, used):
+    card = replace(checkpoint.untrained("rnn")[1], background_activity_us=20_000)
+    values = {spec.name: spec.default for spec in fer_node.PARAMETERS}
+    assert values["background_activity_us"] == -1
+    values |= {"background_activity_us": given, "refractory_us": 3}
+    recognizer = make_recognizer(values, SimpleNamespace(card=card))
+    assert recognizer.noise == NoiseSettings(refractory_us=3, background_activity_us=used)
 
 
 def test_ranges_and_choices():

@@ -1,9 +1,8 @@
 import json
 from dataclasses import replace
 
-from reproduction_helpers import study_of
-
 from cs3d_ros.reproduction.output import as_dict, as_markdown, write
+from reproduction_helpers import study_of
 
 TABLE2 = """\
 # Table II: networks

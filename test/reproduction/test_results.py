@@ -2,10 +2,10 @@ import statistics
 from math import hypot
 
 import pytest
-from reproduction_helpers import SETTINGS, row_result
 
 from cs3d_ros.reproduction.results import compare
 from cs3d_ros.reproduction.tables import table_of
+from reproduction_helpers import SETTINGS, row_result
 
 ROW, OTHER = table_of("table2", SETTINGS).rows[-2:]
 

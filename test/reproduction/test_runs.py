@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reproduction_helpers import SETTINGS, Fake, measured
 
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.evaluation.predictions import Predictions
 from cs3d_ros.reproduction import runs
 from cs3d_ros.reproduction.errors import ReproductionError
 from cs3d_ros.reproduction.runs import Job, measure, outcome_of
+from reproduction_helpers import SETTINGS, Fake, measured
 
 
 @pytest.fixture

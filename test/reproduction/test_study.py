@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from reproduction_helpers import SETTINGS, Fake
 
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.reproduction.errors import ReproductionError
 from cs3d_ros.reproduction.study import Reproduction
 from cs3d_ros.reproduction.tables import table_of
+from reproduction_helpers import SETTINGS, Fake
 from training_helpers import make_data
 
 SMALL = replace(SETTINGS, clips=0, batch=8)

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import pytest
-from reproduction_helpers import SETTINGS, study_of
 
 from cs3d_ros.reproduction import words
 from cs3d_ros.reproduction.protocols import protocol
+from reproduction_helpers import SETTINGS, study_of
 
 
 def orders(study):

@@ -54,6 +54,18 @@ class TestOrder:
         (later,) = data.train_windows(2, [[3, 5]], "cpu")
         assert (later[0] != both[0]).any()
 
+    def test_all_windows_go_through_the_background_activity_filter(self, folder):
+        """Of the clips' 200 events in a second next to none has a neighbour within 1 ms."""
+        plain, filtered = (
+            TrainingData(folder, replace(QUICK, background_activity_us=us)) for us in (0, 1000)
+        )
+        for windows_of in (
+            lambda data: data.train_windows(0, [[3, 5]], "cpu"),
+            lambda data: data.validation_windows(32, 0, 1, "cpu"),
+        ):
+            before, after = (next(windows_of(data))[0] for data in (plain, filtered))
+            assert 0 <= (after != 0).sum() < 0.05 * (before != 0).sum()
+
     def test_ranks_share_the_validation_part(self, folder):
         data = TrainingData(folder, QUICK)
         alone = [

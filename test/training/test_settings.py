@@ -13,6 +13,7 @@ def test_the_paper_trains_by_adam_at_1e_4_in_batches_of_16_at_112_pixels():
     assert (paper.learning_rate, paper.weight_decay, paper.schedule) == (1e-4, 0.0, "constant")
     assert (paper.batch, paper.sizes, paper.augmentation) == (16, ((0, 112),), "none")
     assert (paper.network, paper.label_smoothing) == ("cs3d", 0.0)
+    assert paper.background_activity_us == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,6 +59,9 @@ def test_the_network_takes_as_many_channels_as_the_representation_has():
         ({"batch": 2, "micro_batch": 4}, "micro batch of 4 windows is larger than the batch of 2"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"expression_share": 1.5}, "expression_share is 1.5"),
+        ({"background_activity_us": -1}, "background_activity_us is -1; give a whole number from"),
+        ({"background_activity_us": 1_000_001}, "from 0 to 1000000"),
+        ({"background_activity_us": 5e3}, "background_activity_us is 5000.0"),
         ({"moving": "yes"}, "moving is 'yes'"),
         ({"seed": -1}, "seed is -1"),
         ({"sizes": 112}, "sizes is 112; give pairs"),

@@ -27,6 +27,7 @@ class TestFiles:
         assert classifier.input_shape == (3, 16, 40, 40)
         card = classifier.card
         assert (card.name, card.window_ms) == ("rnn-some", 500.0)
+        assert card.background_activity_us == 0
         provenance = card.provenance
         assert provenance["data"]["name"] == "some"
         assert len(provenance["data"]["manifest_sha256"]) == 64
