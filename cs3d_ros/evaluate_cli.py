@@ -26,7 +26,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "recordings), or on one recording with labels. docs/evaluation.md defines every number. "
         'Needs pyarrow, tqdm and, for a report, matplotlib: pip install "cs3d_ros[train,plot]"',
     )
-    evaluate.add_argument("checkpoint", metavar="CHECKPOINT", help="weights (.safetensors)")
+    evaluate.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="weights (.safetensors), or the word 'shipped' for those of the package",
+    )
     evaluate.add_argument(
         "data",
         type=path,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.device import move, resolve_device
 from cs3d_ros.network.errors import DeviceError, NetworkError
+from cs3d_ros.network.frames import frame_form
 from cs3d_ros.network.specification import Network
 
 if TYPE_CHECKING:
@@ -59,9 +61,9 @@ class Classifier:
         self.device = resolve_device(device)
         torch.set_num_threads(threads or _ALL_THREADS)
         move(network.eval(), self.device)
+        self._network: nn.Module | None = network
         if self.device.type == "cpu":
-            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self._network: Network | None = network
+            self._network = frame_form(network)
 
     @classmethod
     def from_checkpoint(

@@ -48,7 +48,7 @@ class _FrameForm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.contiguous(memory_format=torch.channels_last_3d)
         for stage in self.network.stages:
-            for module in stage:  # type: ignore[union-attr]
+            for module in stage.children():
                 if isinstance(module, FactorizedConv3d):
                     x = _factorized(module, x)
                 elif isinstance(module, MultiPool3d):
@@ -90,7 +90,7 @@ def _in_space(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
 
 
-def _pointwise(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+def _pointwise(x: torch.Tensor, convolution: nn.Conv3d) -> torch.Tensor:
     y = functional.conv2d(_pictures(x), convolution.weight.squeeze(2))
     return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
 
@@ -108,19 +108,19 @@ def _multi_pool(pool: MultiPool3d, x: torch.Tensor) -> torch.Tensor:
     return 0.5 * (average + pool.maximum(x))
 
 
-def _normalized(norm: nn.Module, y: torch.Tensor, neuron: nn.Module) -> torch.Tensor:
+def _normalized(norm: nn.BatchNorm3d, y: torch.Tensor, neuron: nn.Module) -> torch.Tensor:
     """Normalize, and subtract the threshold of the neuron that follows."""
-    assert isinstance(norm, nn.BatchNorm3d)
     assert isinstance(neuron, SoftSpikingNeuron)
+    assert norm.momentum is not None
+    assert norm.num_batches_tracked is not None
     if norm.training:
         norm.num_batches_tracked.add_(1)
-    bias = norm.bias - neuron.threshold
     return functional.batch_norm(
         y,
         norm.running_mean,
         norm.running_var,
         norm.weight,
-        bias,
+        norm.bias - neuron.threshold,
         norm.training,
         norm.momentum,
         norm.eps,
