@@ -67,16 +67,18 @@ class _Windows(Dataset):
         return None if label is None else self._index.get(label)
 
     def _cut(self, clip: Clip, start_ns: int) -> torch.Tensor:
-        around = cut_window(clip, start_ns - self._margin_ns, start_ns + self.window_ns)
-        return self._tensor(around.chunks[0], start_ns, clip)
+        return self._tensor(self._filtered(clip, start_ns), clip)
 
-    def _tensor(self, around: Events, start_ns: int, clip: Clip) -> torch.Tensor:
-        """The window that begins at start_ns, of events in it and around it."""
+    def _filtered(self, clip: Clip, start_ns: int) -> Events:
+        """The events of the window that begins at start_ns, at times from its beginning on."""
+        begin_ns, end_ns = start_ns - self._margin_ns, start_ns + self.window_ns
+        around = cut_window(clip, begin_ns, end_ns).chunks[0]
         events = NoiseFilter(self._noise, clip.width, clip.height).apply(around)
-        end_ns = start_ns + self.window_ns
-        first, last = np.searchsorted(events.t_ns, (start_ns, end_ns), side="left")
-        events = events.take(slice(int(first), int(last)))
-        window = Window(start_ns, end_ns, (events,), len(events))
+        events = events.take(slice(int(np.searchsorted(events.t_ns, start_ns)), None))
+        return Events(events.t_ns - start_ns, events.x, events.y, events.p)
+
+    def _tensor(self, events: Events, clip: Clip) -> torch.Tensor:
+        window = Window(0, self.window_ns, (events,), len(events))
         roi = Roi.centred_square(clip.width, clip.height)
         array = bin_window(window, roi, self.bins, self.size, self.representation)
         return torch.from_numpy(array)
@@ -104,8 +106,8 @@ class WindowDataset(_Windows):
         expression_share: How often a clip of an expression gives a window that shows it, 0 to 1;
             otherwise it gives one that does not. None leaves it to chance, so that a window of
             0.5 s in a clip of 2 s is neutral three times as often as any other class.
-        background_activity_us: Time of the background-activity filter that augmented events go
-            through; 0 for none. See `cs3d_ros.events.noise`.
+        background_activity_us: Time of the background-activity filter that the events go through
+            before they are augmented; 0 for none. See `cs3d_ros.events.noise`.
     """
 
     def __init__(
@@ -157,18 +159,13 @@ class WindowDataset(_Windows):
         """
         clip = self.part[index]
         rng = np.random.default_rng([self.seed, self.epoch, index % len(self)])
-        start_ns, end_ns, label = self._draw(clip, rng)
-        # Time may be reversed: what then comes before the window is what comes after it now.
-        margin_ns = self._margin_ns
-        events = cut_window(clip, start_ns - margin_ns, end_ns + margin_ns).chunks[0]
-        t_ns = events.t_ns - (start_ns - margin_ns)
-        events = Events(t_ns, events.x, events.y, events.p)
-        duration_ns = self.window_ns + 2 * margin_ns
-        events = preset(self.augmentation)(events, clip.width, clip.height, duration_ns, rng)
+        start_ns, _, label = self._draw(clip, rng)
+        events = self._filtered(clip, start_ns)
+        augment = preset(self.augmentation)
+        events = augment(events, clip.width, clip.height, self.window_ns, rng)
         # A window ends before its last moment, which is where reversed time puts its first one.
-        t_ns = np.minimum(events.t_ns, duration_ns - 1)
-        events = Events(t_ns, events.x, events.y, events.p)
-        return self._tensor(events, margin_ns, clip), label
+        t_ns = np.minimum(events.t_ns, self.window_ns - 1)
+        return self._tensor(Events(t_ns, events.x, events.y, events.p), clip), label
 
     def _draw(self, clip: Clip, rng: np.random.Generator) -> tuple[int, int, int]:
         wanted = None
