@@ -43,4 +43,4 @@ fuzz: setup
 	@$(RUN) python3 test/fuzz_decoders.py $(ARGS)
 
 clean:
-	rm -rf .venv build install log
+	rm -rf .venv build install log demo_timeline.png
