@@ -82,8 +82,8 @@ class TestRefused:
     def test_a_loss_that_is_no_number_stops_with_the_batch_saved(self, data, tmp_path, monkeypatch):
         tensor = loading._Windows._tensor
 
-        def broken(self, events, start_ns, clip):
-            made = tensor(self, events, start_ns, clip)
+        def broken(self, events, clip):
+            made = tensor(self, events, clip)
             return made * np.inf if clip.name == "train-3" else made
 
         monkeypatch.setattr(loading._Windows, "_tensor", broken)
