@@ -102,8 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint",
         default="",
         metavar="F",
-        help="weights (.safetensors); the word 'untrained' for random ones (default: those of the "
-        "package)",
+        help="weights (.safetensors); the word 'untrained' for random ones",
     )
     recognize.add_argument("--topic", help="which topic, if several have events")
     recognize.add_argument(

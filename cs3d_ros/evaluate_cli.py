@@ -29,7 +29,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="weights (.safetensors), or the word 'shipped' for those of the package",
+        help="weights (.safetensors), or the word 'untrained'",
     )
     evaluate.add_argument(
         "data",

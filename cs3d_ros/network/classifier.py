@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import nn
 
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.device import move, resolve_device
-from cs3d_ros.network.errors import DeviceError, NetworkError
+from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
 from cs3d_ros.network.frames import frame_form
 from cs3d_ros.network.specification import Network
 
@@ -25,9 +24,6 @@ __all__ = ["UNTRAINED", "Classifier", "resolve_device"]
 
 # Before anything sets it; setting it holds for the whole process.
 _ALL_THREADS = torch.get_num_threads()
-
-SHIPPED = Path(__file__).parents[1] / "weights" / "cs3d.safetensors"
-"""The weights that come with the package; docs/model_card.md tells what they are."""
 
 UNTRAINED = "untrained"
 """The word that asks for random weights in place of a checkpoint's path."""
@@ -75,20 +71,21 @@ class Classifier:
         """Return the classifier of a checkpoint.
 
         Args:
-            source: Path of a checkpoint; nothing or the word `shipped` for the package's weights;
-                the word `untrained` for random ones.
+            source: Path of a checkpoint, or the word `untrained` for random weights.
             device: As for `resolve_device`.
             threads: As for the class.
 
         Raises:
-            CheckpointError: If it is not a usable checkpoint.
+            CheckpointError: If the source is empty or not a usable checkpoint.
             DeviceError: If there is no such device or it does not take the network.
         """
         source = os.fspath(source)
-        if source == UNTRAINED:
-            network, card = checkpoint.untrained()
-        else:
-            network, card = checkpoint.load(SHIPPED if source in ("", "shipped") else source)
+        if not source:
+            raise CheckpointError(
+                "no checkpoint given, and this package embeds no trained weights; give the path "
+                f"of a checkpoint, or `{UNTRAINED}` to run with random weights"
+            )
+        network, card = checkpoint.untrained() if source == UNTRAINED else checkpoint.load(source)
         return cls(network, card, device, threads)
 
     @property

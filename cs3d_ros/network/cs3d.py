@@ -14,9 +14,15 @@ from cs3d_ros.network.blocks import (
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.network.neurons import STEEPNESS, SURROGATE, THRESHOLD, SoftSpikingNeuron
 from cs3d_ros.network.specification import INPUT_SHAPE
-from cs3d_ros.network.stages import CHANNELS, FiveStageNetwork, linear_classifier, mlp_classifier
+from cs3d_ros.network.stages import (
+    CHANNELS,
+    FiveStageNetwork,
+    linear_classifier,
+    map_classifier,
+    mlp_classifier,
+)
 
-CLASSIFIERS = {"linear": linear_classifier, "mlp": mlp_classifier}
+CLASSIFIERS = {"linear": linear_classifier, "map": map_classifier, "mlp": mlp_classifier}
 """The classifiers by name: "a fully connected or classification layer", says the paper."""
 
 
@@ -46,7 +52,8 @@ def cs3d(
         attention_place: `pool` (after each pool), `last` (after the last pool alone) or `none`.
         temporal_attention: Kind of temporal attention, `per_channel` or `per_frame`.
         reduction: Reduction of the temporal attention `per_channel`.
-        classifier: `linear` (global average pool and one linear layer) or `mlp` (C3D's).
+        classifier: `linear` (global average pool and one linear layer), `map` (one linear layer on
+            the whole last map) or `mlp` (C3D's).
         threshold: θ of the neurons.
         steepness: k of the neurons.
         surrogate: Surrogate gradient of the neurons.

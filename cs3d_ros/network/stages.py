@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ HIDDEN = 4096
 """Units of both hidden layers of C3D's classifier."""
 
 _LAST_MAP = (1, 4, 4)
+_LAST_VALUES = CHANNELS[-1] * math.prod(_LAST_MAP)
 
 
 class FiveStageNetwork(Network):
@@ -121,15 +123,25 @@ def linear_classifier(num_classes: int, dropout: float) -> nn.Sequential:
     )
 
 
+def map_classifier(num_classes: int, dropout: float) -> nn.Sequential:
+    """Return dropout and one linear layer on the whole last map: it knows where on the face."""
+    return nn.Sequential(
+        OrderedDict[str, nn.Module](
+            flatten=FlattenLastMap(),
+            dropout=nn.Dropout(checked_dropout(dropout)),
+            output=nn.Linear(_LAST_VALUES, num_classes),
+        )
+    )
+
+
 def mlp_classifier(
     num_classes: int, dropout: float, activation: Callable[[], nn.Module] = nn.ReLU
 ) -> nn.Sequential:
     """Return C3D's classifier: 8192-4096-4096-classes, dropout after both hidden layers."""
-    values = CHANNELS[-1] * _LAST_MAP[0] * _LAST_MAP[1] * _LAST_MAP[2]
     return nn.Sequential(
         OrderedDict[str, nn.Module](
             flatten=FlattenLastMap(),
-            hidden1=nn.Linear(values, HIDDEN),
+            hidden1=nn.Linear(_LAST_VALUES, HIDDEN),
             activation1=activation(),
             dropout1=nn.Dropout(checked_dropout(dropout)),
             hidden2=nn.Linear(HIDDEN, HIDDEN),

@@ -18,8 +18,8 @@ PARAMETERS = (
     ParameterSpec(
         "model",
         "",
-        "Checkpoint (.safetensors) to load; empty: the weights of the package; the word 'untrained' "
-        "loads random ones, for trying the plumbing only.",
+        "Checkpoint (.safetensors) to load; the word 'untrained' loads random weights, for trying "
+        "the plumbing only.",
     ),
     ParameterSpec("device", "auto", "Where the network runs: auto, cpu, cuda or cuda:N."),
     ParameterSpec("threads", 0, "CPU threads of the network; 0: all cores.", 0, 256),

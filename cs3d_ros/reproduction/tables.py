@@ -204,7 +204,7 @@ FORKS: Mapping[str, tuple[object, ...]] = {
     "temporal_attention": ("per_channel", "per_frame"),
     "attention_place": ("pool", "last", "none"),
     "pool": ("multi", "max", "average"),
-    "classifier": ("linear", "mlp"),
+    "classifier": ("linear", "map", "mlp"),
     "window_ms": (250.0, 500.0, 1000.0, 2000.0),
 }
 """What the paper leaves open, and the values that are tried: options of the network `cs3d`, or

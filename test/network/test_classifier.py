@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from cs3d_ros.expressions import EXPRESSIONS
 from cs3d_ros.network import CheckpointError, DeviceError, NetworkError, names, stages
 from cs3d_ros.network.card import DEFAULT_LABELS
 from cs3d_ros.network.checkpoint import save, untrained
@@ -150,12 +149,9 @@ def test_a_network_in_training_is_put_into_evaluation(windows, answer):
     assert made.predict(windows[0]).tobytes() == answer.tobytes()
 
 
-@pytest.mark.parametrize("source", ["", "shipped"])
-def test_without_a_checkpoint_it_has_the_weights_of_the_package(source):
-    card = Classifier.from_checkpoint(source).card
-    assert card.labels == EXPRESSIONS
-    assert card.provenance["finished"] is True
-    assert "untrained" not in card.name
+def test_no_checkpoint_is_explained():
+    with pytest.raises(CheckpointError, match=r"embeds no trained weights.*`untrained`"):
+        Classifier.from_checkpoint("")
 
 
 def test_a_bad_checkpoint_or_device_is_explained(tmp_path):

@@ -113,6 +113,7 @@ class TestRefusesToConfigure:
     @pytest.mark.parametrize(
         ("parameters", "reason"),
         [
+            ({"model": ""}, "no checkpoint given"),
             ({"model": "/no/such/file.safetensors"}, "/no/such/file.safetensors"),
             ({"model": damaged_checkpoint}, "damaged.safetensors"),
             ({"model": foreign_checkpoint}, "foreign.safetensors"),

@@ -62,10 +62,10 @@ def test_replay_recognises_in_a_namespace_and_ends(graph: Graph, drawn_face: Pat
     assert "Traceback" not in output
 
 
-def test_replay_ends_when_there_is_no_such_model(graph: Graph, drawn_face: Path):
-    launch = ros2_launch("replay.launch.py", f"bag:={drawn_face}", "model:=/no/such/file")
+def test_replay_ends_when_there_is_no_model(graph: Graph, drawn_face: Path):
+    launch = ros2_launch("replay.launch.py", f"bag:={drawn_face}")
     output, _ = launch.communicate(timeout=60)
-    assert "no such file" in output
+    assert "no checkpoint given" in output
     assert "Traceback" not in output
 
 
