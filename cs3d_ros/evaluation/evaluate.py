@@ -100,7 +100,8 @@ def evaluate_dataset(
     Recordings of a part are those whose names begin with its name and a hyphen.
 
     Args:
-        classifier: The network; its card says window length, bins, size and representation.
+        classifier: The network; its card says window length, bins, size,
+            representation and noise filter.
         dataset: Folder of the data set.
         part: Which part.
         clips: Whether to evaluate clip by clip, one window each; see `predict_clips`.
@@ -208,7 +209,8 @@ def evaluate_recording(
     """Evaluate a network on a continuous recording.
 
     Args:
-        classifier: The network; its card says window length, bins, size and representation.
+        classifier: The network; its card says window length, bins, size,
+            representation and noise filter.
         path: Whatever `open_recording` reads.
         labels: CSV file with the truth, see `intervals_of_csv`; None: the recording is a bag that
             has it as a topic.
@@ -299,6 +301,7 @@ def describe_model(classifier: Classifier) -> dict[str, Any]:
         "options": dict(card.network.options),
         "labels": list(card.labels),
         "representation": card.representation,
+        "background_activity_us": card.background_activity_us,
         "window_ms": card.window_ms,
         "bins": card.bins,
         "size": card.size,
