@@ -251,7 +251,7 @@ def test_the_specification_rebuilds_the_network_through_json(name):
         (lambda: build("transformer", dropout=-0.1), "dropout is -0.1"),
         (lambda: build("transformer", heads=8), "no option heads; it has in_channels, dropout"),
         (lambda: build("c3d", threshold=1), "c3d has no option threshold"),
-        (lambda: build("cs3d", classifier="svm"), "'svm'.*linear, mlp"),
+        (lambda: build("cs3d", classifier="svm"), "'svm'.*linear, map, mlp"),
         (lambda: build("cs3d", classifier=1), "classifier 1"),
         (lambda: build("cs3d", dropout=1.0), "dropout is 1.0"),
         (lambda: build("cs3d", dropout="0.5"), "dropout is '0.5'"),
