@@ -200,6 +200,16 @@ def test_c3d_is_the_network_of_the_paper():
     ]
 
 
+@pytest.mark.parametrize(("classifier", "knows"), [("linear", False), ("map", True)])
+def test_a_classifier_on_the_map_knows_where_something_is(classifier, knows):
+    torch.manual_seed(0)
+    head = build("cs3d", classifier=classifier, dropout=0.0).classifier
+    above, below = torch.zeros(2, 1, 512, 1, 4, 4)
+    above[..., 0, :] = 1
+    below[..., 3, :] = 1
+    assert torch.allclose(head(above), head(below)) is not knows
+
+
 @pytest.mark.parametrize("name", ["c3d+ssn", "c3d+factorized", "cs3d"])
 def test_neuron_options_reach_every_neuron(name):
     network = on_meta(name, threshold=0.7, steepness=2, surrogate="sigmoid_derivative")
