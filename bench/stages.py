@@ -86,7 +86,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         f"{times['decode'] * 1e6 / len(packets):.1f} us a packet",
         "bin": f"{window.event_count} events, {window.event_count / times['bin'] * 1e-6:.0f} "
         "M events/s",
-        "infer cs3d": "untrained, float32, Conv3d",
+        "infer cs3d": "untrained, float32, frames as pictures",
         "infer c3d": "untrained, float32, Conv3d",
         "end to end": f"{windows} windows of {window_ms:g} ms every {DEFAULT_HOP_MS:g} ms",
     }

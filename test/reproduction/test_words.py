@@ -45,6 +45,7 @@ class TestChoices:
                     "steepness=1": [(5, 5), (6, 6)],
                     "steepness=10": [(3, 3), (3, 3)],
                     "classifier=mlp": [(1, 1), (1, 1)],
+                    "classifier=map": [(0, 0), (0, 0)],
                     "pool=max": [(9, 9), (9, 9)],
                 },
             )
@@ -60,7 +61,7 @@ class TestChoices:
         assert len(found) == 9
 
     def test_one_seed_does_not_speak_of_spread(self):
-        hits = {"base": [(5, 5)], "classifier=mlp": [(9, 9)]}
+        hits = {"base": [(5, 5)], "classifier=mlp": [(9, 9)], "classifier=map": [(1, 1)]}
         found = choices(study_of("forks", hits, wanted=1))
         assert any(
             line.startswith("classifier: **mlp** is best with one seed; +") for line in found
