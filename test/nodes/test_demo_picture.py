@@ -115,7 +115,7 @@ class TestEventCounts:
         assert 0 <= 93_095 - counts.sum() < 200
         calm = counts[:, (edges[:-1] - begin) < 1.0 * SECOND].sum()
         scared = counts[:, ((edges[:-1] - begin) // SECOND) == 11].sum()
-        assert scared > 20 * calm > 0
+        assert scared > 5 * calm > 0
 
     def test_a_part_and_at_most_600_bins(self, labels):
         begin = labels[0].start_ns
