@@ -20,8 +20,8 @@ from cs3d_ros.nodes.demo_picture import draw_timeline, refusal
 from cs3d_ros.nodes.demo_report import Message, as_text, shortfall, slowness, sum_up
 from cs3d_ros.nodes.local_graph import LocalGraph
 from cs3d_ros.recognizer import DEFAULT_HOP_MS
-from cs3d_ros.recordings import EMBEDDED, LABEL_TOPIC, Label, open_recording, read_labels
-from cs3d_ros.recordings.bag_files import EXPRESSION_TYPE, BagFiles
+from cs3d_ros.recordings import EMBEDDED, Label, open_recording, read_labels
+from cs3d_ros.recordings.labels import has_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,14 +97,8 @@ def _labels(bag: Path) -> list[Label]:
         RecordingError: It cannot be read.
     """
     with open_recording(bag) as recording:
-        if not recording.topic:
-            return []
-    files = BagFiles(bag)
-    try:
-        has_labels = LABEL_TOPIC in files.topics(EXPRESSION_TYPE)
-    finally:
-        files.close()
-    return read_labels(bag) if has_labels else []
+        is_bag = bool(recording.topic)
+    return read_labels(bag) if is_bag and has_labels(bag) else []
 
 
 class _Demo:

@@ -19,9 +19,8 @@ from cs3d_ros.recordings import (
     write_raw,
     write_recording,
 )
-from cs3d_ros.recordings.bag_files import EXPRESSION_TYPE, BagFiles
 from cs3d_ros.recordings.decoded import DecodedPackets
-from cs3d_ros.recordings.labels import LABEL_TOPIC, Label, read_labels
+from cs3d_ros.recordings.labels import has_labels, read_labels
 from cs3d_ros.recordings.output import BAG, check_target, kind_of, replaced, size_on_disk
 from cs3d_ros.recordings.raw_writer import RAW_ENCODINGS
 from cs3d_ros.recordings.recording import expanded
@@ -182,7 +181,8 @@ def convert(
         check_target(source, target, kind, overwrite)
         with replaced(target, overwrite) as new:
             packets = _Packets(recording, conversion, encoding)
-            labels = _labels(source) if recording.topic else None
+            has = recording.topic and has_labels(source)
+            labels = read_labels(source) if has else None
             if kind == BAG:
                 write_recording(new, packets, topic=out_topic, labels=labels)
             else:
@@ -194,16 +194,6 @@ def convert(
             conversion.bytes_in = size_on_disk(source)
             conversion.bytes_out = size_on_disk(new)
     return conversion
-
-
-def _labels(source: Path) -> list[Label] | None:
-    """The labels of a bag; None where it has no topic of them."""
-    files = BagFiles(source)
-    try:
-        has_labels = LABEL_TOPIC in files.topics(EXPRESSION_TYPE)
-    finally:
-        files.close()
-    return read_labels(source) if has_labels else None
 
 
 _TABLES = (".csv", ".npz")

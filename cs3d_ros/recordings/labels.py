@@ -123,6 +123,19 @@ def read_labels(path: str | Path, topic: str = LABEL_TOPIC) -> list[Label]:
     return [_label(path, log_time_ns, message) for log_time_ns, message in messages]
 
 
+def has_labels(bag: Path) -> bool:
+    """Whether a rosbag2 recording has labels on LABEL_TOPIC.
+
+    Raises:
+        RecordingError: It cannot be read.
+    """
+    files = BagFiles(bag)
+    try:
+        return LABEL_TOPIC in files.topics(EXPRESSION_TYPE)
+    finally:
+        files.close()
+
+
 def _label(path: Path, log_time_ns: int, message: Any) -> Label:
     start_ns, end_ns = _ns(message.window_start), _ns(message.header.stamp)
     try:

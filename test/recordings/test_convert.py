@@ -341,7 +341,7 @@ class TestContent:
 
         monkeypatch.setattr(convert_module, "write_recording", spy)
         monkeypatch.setattr(convert_module, "open_recording", lambda *_: Source())
-        monkeypatch.setattr(convert_module, "_labels", lambda _: None)
+        monkeypatch.setattr(convert_module, "has_labels", lambda _: False)
         (tmp_path / "in").touch()
         convert(tmp_path / "in", tmp_path / "out")
         assert len(alive) == 5
