@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cs3d_ros.decision import Decision
 
 
 def positive(text: str) -> float:
@@ -32,3 +36,39 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+
+
+def add_decision(group: argparse._ArgumentGroup) -> None:
+    """Add the rule by which an expression is reported; see `decision_of`."""
+    group.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="an expression below this probability is reported as neutral (default: 0)",
+    )
+    group.add_argument(
+        "--min-messages",
+        type=int,
+        default=1,
+        metavar="N",
+        help="an expression is reported from its Nth window in a row on (default: 1)",
+    )
+    group.add_argument(
+        "--smoothing-ms",
+        type=float,
+        default=0.0,
+        metavar="T",
+        help="time constant over which probabilities are smoothed (default: 0, not at all)",
+    )
+
+
+def decision_of(arguments: argparse.Namespace) -> Decision:
+    """The rule that the arguments of `add_decision` ask for.
+
+    Raises:
+        DecisionError: A number out of its range.
+    """
+    from cs3d_ros.decision import Decision
+
+    return Decision(arguments.min_confidence, arguments.min_messages, arguments.smoothing_ms)

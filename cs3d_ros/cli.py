@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import cs3d_ros
 from cs3d_ros import dataset_cli, evaluate_cli, events_cli, faces_cli, reproduce_cli, train_cli
+from cs3d_ros.argument_types import add_decision, decision_of
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -100,9 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     recognize.add_argument("path", help=events_cli.PATH_HELP, metavar="PATH")
     recognize.add_argument(
         "--checkpoint",
-        default="",
+        default="shipped",
         metavar="F",
-        help="weights (.safetensors); the word 'untrained' for random ones",
+        help="weights (.safetensors); 'shipped' for those of this package, 'untrained' for random "
+        "ones (default: shipped)",
     )
     recognize.add_argument("--topic", help="which topic, if several have events")
     recognize.add_argument(
@@ -138,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="T",
         help="an event alone for this long is noise; 0: off (default: as the network was trained)",
     )
+    add_decision(recognize.add_argument_group("what is reported"))
     recognize.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     recognize.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -204,7 +208,9 @@ def _recognize(arguments: argparse.Namespace) -> int:
             refractory_us=arguments.refractory_us,
             background_activity_us=background_activity_us,
         )
-        recognizer = Recognizer(classifier, roi=roi, noise=noise, **options)
+        recognizer = Recognizer(
+            classifier, roi=roi, noise=noise, decision=decision_of(arguments), **options
+        )
         recognizer.warm_up()
         recognised, skipped, last_error = 0, 0, ""
         for _, packet in recording:
@@ -238,7 +244,7 @@ def _as_json(recognition: Recognition) -> str:
         {
             "stamp_ns": recognition.stamp_ns,
             "expression": recognition.expression,
-            "confidence": recognition.confidence,
+            "confidence": None if math.isnan(confidence := recognition.confidence) else confidence,
             "probabilities": dict(zip(recognition.labels, recognition.probabilities, strict=True)),
             "event_count": recognition.event_count,
             "inference_ms": recognition.inference_ms,

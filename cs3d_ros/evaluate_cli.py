@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cs3d_ros.argument_types import path, positive
+from cs3d_ros.argument_types import add_decision, decision_of, path, positive
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="weights (.safetensors), or the word 'untrained'",
+        help="weights (.safetensors), or 'shipped' for those of this package",
     )
     evaluate.add_argument(
         "data",
@@ -99,27 +99,7 @@ def _add_rule(evaluate: argparse.ArgumentParser) -> None:
         metavar="H",
         help="from one window to the next (default: 125)",
     )
-    of_stream.add_argument(
-        "--min-confidence",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="an expression below this probability is not reported (default: 0)",
-    )
-    of_stream.add_argument(
-        "--min-messages",
-        type=int,
-        default=1,
-        metavar="N",
-        help="an expression is reported from its Nth window in a row on (default: 1)",
-    )
-    of_stream.add_argument(
-        "--smoothing-ms",
-        type=float,
-        default=0.0,
-        metavar="T",
-        help="time constant over which probabilities are smoothed (default: 0, not at all)",
-    )
+    add_decision(of_stream)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -152,7 +132,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _evaluated(classifier: Classifier, arguments: argparse.Namespace) -> Evaluation:
-    from cs3d_ros.decision import Decision
     from cs3d_ros.evaluation.evaluate import (
         evaluate_dataset,
         evaluate_recording,
@@ -160,7 +139,7 @@ def _evaluated(classifier: Classifier, arguments: argparse.Namespace) -> Evaluat
         is_dataset,
     )
 
-    decision = Decision(arguments.min_confidence, arguments.min_messages, arguments.smoothing_ms)
+    decision = decision_of(arguments)
     if is_dataset(arguments.data):
         return evaluate_dataset(
             classifier,

@@ -1,6 +1,6 @@
 """Event packets in, recognised expressions out: the whole pipeline without ROS.
 
-    packets → EventStream → NoiseFilter → SlidingWindows → bin_window → Classifier → Recognition
+    packets → EventStream → NoiseFilter → SlidingWindows → bin_window → Classifier → Decision
                                 └────── ActivityTracker ──────┘
 
 The node, the command line and the benchmark all run this one.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cs3d_ros import events
+from cs3d_ros.decision import Decision
 from cs3d_ros.events.activity import ActivitySettings, ActivityTracker
 from cs3d_ros.events.noise import NoiseFilter, NoiseSettings
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
@@ -70,6 +71,7 @@ class Recognition:
         frame_id: Of the packets.
         labels: What the network knows, in its order.
         probabilities: One for each label, sum 1.
+        expression: What is reported, by the rule of decision: a label, or "neutral".
         event_count: Change events in the window, over the whole sensor, without those that a noise
             filter removed.
         packets_lost: Packets missing so far, by their sequence numbers.
@@ -83,6 +85,7 @@ class Recognition:
     frame_id: str
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
+    expression: str
     event_count: int
     packets_lost: int
     inference_ms: float
@@ -90,18 +93,11 @@ class Recognition:
     model: str
 
     @property
-    def expression(self) -> str:
-        """The most probable label."""
-        return self.labels[self._best]
-
-    @property
     def confidence(self) -> float:
-        """The probability of `expression`."""
-        return self.probabilities[self._best]
-
-    @property
-    def _best(self) -> int:
-        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+        """The probability of `expression` in this window; NaN where it is no label."""
+        if self.expression not in self.labels:
+            return math.nan
+        return self.probabilities[self.labels.index(self.expression)]
 
 
 class Recognizer:
@@ -128,6 +124,7 @@ class Recognizer:
         hop_ms: float = DEFAULT_HOP_MS,
         roi: Roi | ActivitySettings | None = None,
         noise: NoiseSettings | None = None,
+        decision: Decision | None = None,
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
         """Prepare to recognise.
@@ -140,6 +137,8 @@ class Recognizer:
                 the activity with them.
             noise: Which noise filters are on; None: the background-activity filter that the network
                 was trained with, if any.
+            decision: The rule by which an expression is reported, for this recognizer alone; None:
+                the most probable label of each window.
             max_events: How many events may wait in memory; beyond that the oldest are dropped.
 
         Raises:
@@ -176,6 +175,7 @@ class Recognizer:
         self.noise_filter: NoiseFilter | None = None
         self.tracker: ActivityTracker | None = None
         self.noise = noise or NoiseSettings(background_activity_us=card.background_activity_us)
+        self._decision = decision or Decision()
         self._roi = roi
         self.regions_missed = 0
         self._asked: Roi | None = None
@@ -278,7 +278,7 @@ class Recognizer:
         self._epoch = self.stream.epoch
 
     def classify(self, ready: ReadyWindow) -> Recognition:
-        """Run the network on a window."""
+        """Run the network on a window, and decide what to report; oldest windows first."""
         card = self.classifier.card
         tensor = bin_window(
             ready.window,
@@ -288,14 +288,16 @@ class Recognizer:
             representation=card.representation,
         )
         start = time.perf_counter_ns()
-        probabilities = self.classifier.predict(tensor)
+        probabilities = tuple(self.classifier.predict(tensor).tolist())
         inference_ms = (time.perf_counter_ns() - start) * 1e-6
+        labels = self.classifier.labels
         return Recognition(
             stamp_ns=ready.stamp_ns,
             window_duration_ns=ready.window.end_ns - ready.window.start_ns,
             frame_id=ready.frame_id,
-            labels=self.classifier.labels,
-            probabilities=tuple(float(p) for p in probabilities),
+            labels=labels,
+            probabilities=probabilities,
+            expression=self._decision.update(ready.stamp_ns, labels, probabilities),
             event_count=ready.window.event_count,
             packets_lost=ready.packets_lost,
             inference_ms=inference_ms,

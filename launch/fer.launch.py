@@ -26,8 +26,8 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "model",
         default_value="",
-        description="Checkpoint (.safetensors), or 'untrained' for random weights. Empty: as in "
-        "params_file.",
+        description="Checkpoint (.safetensors), 'shipped' for the weights that come with this "
+        "package, or 'untrained' for random ones. Empty: as in params_file.",
     ),
     DeclareLaunchArgument(
         "device",

@@ -59,7 +59,7 @@ def test_recognize_as_text(capsys):
     ("arguments", "reason"),
     [
         (["/no/such/bag"], "/no/such/bag"),
-        (["BAG"], "untrained"),
+        (["BAG", "--checkpoint", ""], "`shipped`"),
         (["BAG", "--checkpoint", "/no/such/model"], "/no/such/model"),
         (["BAG", "--checkpoint", "untrained", "--device", "cuda:99"], "cuda:99"),
         (["BAG", "--checkpoint", "untrained", "--window-ms", "-3"], "windows of"),
@@ -88,6 +88,14 @@ def test_following_the_activity_without_noise(capsys, drawn_face):
     regions = [row["roi"] for row in rows]
     assert any(roi != {"x": 40, "y": 0, "width": 240, "height": 240} for roi in regions)
     assert 0 < sum(row["event_count"] for row in rows) < 80_000
+
+
+def test_what_is_improbable_is_reported_as_neutral(capsys, drawn_face):
+    options = ["--checkpoint", "untrained", "--min-confidence", "0.99", "--json", *FAST]
+    assert main(["recognize", str(drawn_face), *options]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["expression"] for row in rows} == {"neutral"}
+    assert all(row["confidence"] == row["probabilities"]["neutral"] for row in rows)
 
 
 def test_the_background_activity_filter_is_the_networks_unless_told(capsys, drawn_face, tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cs3d_ros.decision import Decision
 from cs3d_ros.events.activity import ActivitySettings
 from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.noise import NoiseSettings
@@ -86,6 +87,23 @@ def test_shows_the_network_the_tensor_of_the_window(drawn_face):
     assert witness.tensors[0].any()
     assert recognition.expression == "happy"
     assert recognition.window_duration_ns == 320_000_000
+
+
+def test_what_is_reported_follows_the_rule_and_the_probabilities_do_not(drawn_face):
+    recognizer = Recognizer(Witness(), decision=Decision(min_messages=3))
+    first = recognize(recognizer, packets(drawn_face)[:600])[:4]
+    assert [r.expression for r in first] == ["neutral", "neutral", "happy", "happy"]
+    np.testing.assert_allclose([r.confidence for r in first], [0.1, 0.1, 0.4, 0.4], rtol=1e-6)
+    assert len({r.probabilities for r in first}) == 1
+
+
+def test_neutral_has_no_confidence_where_the_network_does_not_know_it(drawn_face):
+    witness = Witness()
+    witness.labels = ("calm", *CARD.labels[1:])
+    recognizer = Recognizer(witness, decision=Decision(min_confidence=0.9))
+    recognition = recognize(recognizer, packets(drawn_face)[:300])[0]
+    assert recognition.expression == "neutral"
+    assert math.isnan(recognition.confidence)
 
 
 def test_the_window_is_the_networks_own_unless_told(drawn_face):

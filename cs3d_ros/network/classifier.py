@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 
     from cs3d_ros.network.card import ModelCard
 
-__all__ = ["UNTRAINED", "Classifier", "resolve_device"]
+__all__ = ["SHIPPED", "UNTRAINED", "Classifier", "resolve_device"]
 
 # Before anything sets it; setting it holds for the whole process.
 _ALL_THREADS = torch.get_num_threads()
 
+SHIPPED = "shipped"
+"""The word that asks for the weights that come with this package, in place of a path."""
 UNTRAINED = "untrained"
-"""The word that asks for random weights in place of a checkpoint's path."""
+"""The word that asks for random weights in place of a path."""
+_WEIGHTS = Path(__file__).parents[1] / "weights" / "cs3d.safetensors"
 
 
 class Classifier:
@@ -71,7 +75,8 @@ class Classifier:
         """Return the classifier of a checkpoint.
 
         Args:
-            source: Path of a checkpoint, or the word `untrained` for random weights.
+            source: Path of a checkpoint; or the word `shipped` for the weights that come with this
+                package, or `untrained` for random ones.
             device: As for `resolve_device`.
             threads: As for the class.
 
@@ -82,10 +87,13 @@ class Classifier:
         source = os.fspath(source)
         if not source:
             raise CheckpointError(
-                "no checkpoint given, and this package embeds no trained weights; give the path "
-                f"of a checkpoint, or `{UNTRAINED}` to run with random weights"
+                f"no checkpoint given; give the path of one, `{SHIPPED}` for the weights that "
+                f"come with this package, or `{UNTRAINED}` to run with random ones"
             )
-        network, card = checkpoint.untrained() if source == UNTRAINED else checkpoint.load(source)
+        if source == UNTRAINED:
+            network, card = checkpoint.untrained()
+        else:
+            network, card = checkpoint.load(_WEIGHTS if source == SHIPPED else source)
         return cls(network, card, device, threads)
 
     @property

@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--model",
-        default="untrained",
-        help="checkpoint (default: untrained, random weights)",
+        default="shipped",
+        help="checkpoint, or 'untrained' for random weights (default: those of this package)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(

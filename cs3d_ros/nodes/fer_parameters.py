@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cs3d_ros.decision import Decision
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.activity import ActivitySettings
 from cs3d_ros.events.noise import NoiseSettings
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 PARAMETERS = (
     ParameterSpec(
         "model",
-        "",
-        "Checkpoint (.safetensors) to load; the word 'untrained' loads random weights, for trying "
-        "the plumbing only.",
+        "shipped",
+        "Checkpoint (.safetensors) to load; 'shipped': the weights that come with this package; "
+        "'untrained': random weights.",
     ),
     ParameterSpec("device", "auto", "Where the network runs: auto, cpu, cuda or cuda:N."),
     ParameterSpec("threads", 0, "CPU threads of the network; 0: all cores.", 0, 256),
@@ -63,6 +64,27 @@ PARAMETERS = (
         "-1: as the network was trained.",
         -1,
         1_000_000,
+    ),
+    ParameterSpec(
+        "min_confidence",
+        0.0,
+        "An expression that is less probable than this is reported as neutral.",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec(
+        "min_messages",
+        1,
+        "An expression is reported from its nth window in a row on; before that, neutral.",
+        1,
+        100,
+    ),
+    ParameterSpec(
+        "smoothing_ms",
+        0.0,
+        "Time constant over which probabilities are smoothed before that, in ms; 0.0: off.",
+        0.0,
+        10_000.0,
     ),
     ParameterSpec(
         "queue_bytes",
@@ -111,6 +133,9 @@ def make_recognizer(parameters: Parameters, classifier: Classifier) -> Recognize
             hot_pixel_learning_s=parameters["hot_pixel_learning_s"],
             refractory_us=parameters["refractory_us"],
             background_activity_us=background_activity_us,
+        ),
+        decision=Decision(
+            parameters["min_confidence"], parameters["min_messages"], parameters["smoothing_ms"]
         ),
         max_events=parameters["max_events"],
     )

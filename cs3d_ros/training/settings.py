@@ -231,15 +231,15 @@ PRESETS: Mapping[str, TrainingSettings] = MappingProxyType(
     {
         "paper": TrainingSettings(epochs=50, patience=10),
         "tuned": TrainingSettings(
-            sizes=((0, 56), (24, 112)),
-            epochs=30,
-            learning_rate=2e-3,
+            sizes=((0, 40), (32, 56)),
+            epochs=40,
+            learning_rate=1e-3,
             weight_decay=1e-2,
             schedule="one-cycle",
             label_smoothing=0.05,
-            augmentation="spiking-fer",
+            augmentation="mild",
             background_activity_us=5000,
-            gradient_clip=1.0,
+            gradient_clip=5.0,
         ),
     }
 )

@@ -150,7 +150,7 @@ def test_a_network_in_training_is_put_into_evaluation(windows, answer):
 
 
 def test_no_checkpoint_is_explained():
-    with pytest.raises(CheckpointError, match=r"embeds no trained weights.*`untrained`"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint given.*`shipped`.*`untrained`"):
         Classifier.from_checkpoint("")
 
 

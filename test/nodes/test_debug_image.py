@@ -21,7 +21,17 @@ def draw(width=320, height=260, roi=ROI, labels=("happy", "sad")) -> np.ndarray:
     ready = ReadyWindow(window, 0, "cam", width, height, roi, 0)
     probabilities = (0.75, *[0.25 / (len(labels) - 1)] * (len(labels) - 1))
     recognition = Recognition(
-        0, 500 * MS, "cam", tuple(labels), probabilities, 3, 0, 12.0, roi, "cs3d-untrained"
+        0,
+        500 * MS,
+        "cam",
+        tuple(labels),
+        probabilities,
+        labels[0],
+        3,
+        0,
+        12.0,
+        roi,
+        "cs3d-untrained",
     )
     return debug_image.draw(ready, recognition)
 

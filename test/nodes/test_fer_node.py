@@ -175,7 +175,8 @@ class TestActive:
         assert message.expression in message.labels
         assert len(message.labels) == len(message.probabilities) == 7
         assert math.isclose(sum(message.probabilities), 1.0, abs_tol=1e-5)
-        assert math.isclose(message.confidence, max(message.probabilities), abs_tol=1e-6)
+        reported = message.labels.index(message.expression)
+        assert math.isclose(message.confidence, message.probabilities[reported], abs_tol=1e-6)
         assert math.isnan(message.valence)
         assert message.event_count > 0
         assert message.latency_ms >= message.inference_ms > 0.0

@@ -40,8 +40,8 @@ def test_keeps_the_pace(graph: Graph):
     )
     player = graph.run("player_node", *remap("/slow/events"), path=recording_path("evt3"), rate=0.5)
     assert graph.spin_until(lambda: not player.running, 30.0)
-    # The lower bound is the player's; the upper one leaves room for a busy machine.
-    assert 2.3 < arrivals[-1] - arrivals[0] < 6.0
+    # At a rate of 1 it takes 1.24 s. A busy machine may deliver the first late, or the last.
+    assert 1.8 < arrivals[-1] - arrivals[0] < 6.0
 
 
 def test_loops_until_stopped(graph: Graph):
