@@ -29,7 +29,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="weights (.safetensors), or 'shipped' for those of this package",
+        help="weights (.safetensors); 'shipped' for those of this package, 'untrained' for random "
+        "ones",
     )
     evaluate.add_argument(
         "data",

@@ -50,6 +50,7 @@ class ReadyWindow:
         height: Sensor height in pixels.
         roi: The region of the sensor to look at.
         packets_lost: Packets missing so far, by their sequence numbers.
+        epoch: How often the stream had started over.
     """
 
     window: Window
@@ -59,6 +60,7 @@ class ReadyWindow:
     height: int
     roi: Roi
     packets_lost: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ class Recognizer:
         self.tracker: ActivityTracker | None = None
         self.noise = noise or NoiseSettings(background_activity_us=card.background_activity_us)
         self._decision = decision or Decision()
+        self._decided_epoch = 0
         self._roi = roi
         self.regions_missed = 0
         self._asked: Roi | None = None
@@ -219,6 +222,7 @@ class Recognizer:
                 height=packet.height,
                 roi=roi,
                 packets_lost=self.stream.counters.packets_lost,
+                epoch=self._epoch,
             )
             for window in windows
         ]
@@ -291,13 +295,18 @@ class Recognizer:
         probabilities = tuple(self.classifier.predict(tensor).tolist())
         inference_ms = (time.perf_counter_ns() - start) * 1e-6
         labels = self.classifier.labels
+        if ready.epoch != self._decided_epoch:
+            self._decision.reset()
+            self._decided_epoch = ready.epoch
+        # By sensor time, which is steadier than the host's.
+        expression = self._decision.update(ready.window.end_ns, labels, probabilities)
         return Recognition(
             stamp_ns=ready.stamp_ns,
             window_duration_ns=ready.window.end_ns - ready.window.start_ns,
             frame_id=ready.frame_id,
             labels=labels,
             probabilities=probabilities,
-            expression=self._decision.update(ready.stamp_ns, labels, probabilities),
+            expression=expression,
             event_count=ready.window.event_count,
             packets_lost=ready.packets_lost,
             inference_ms=inference_ms,

@@ -93,7 +93,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         type=_sizes,
         metavar="SIZES",
         help="rows and columns of the input: 112, or 56,112@24 for 56 at first and 112 from "
-        "epoch 24 on (the first is epoch 0), which takes a fraction of the time",
+        "epoch 24 on (the first is epoch 0)",
     )
     group.add_argument(
         "--initial", type=path, metavar="F", help="begin with the weights of this checkpoint"
@@ -118,7 +118,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--gradient-clip", type=float, metavar="G", help="largest norm of the gradient; 0: any"
     )
     group.add_argument(
-        "--augmentation", metavar="NAME", help="none, spiking-fer, eventdrop, eventdrop+mirror, …"
+        "--augmentation", metavar="NAME", help="none, mild, spiking-fer, eventdrop, …"
     )
     group.add_argument(
         "--patience",

@@ -97,6 +97,14 @@ def test_what_is_reported_follows_the_rule_and_the_probabilities_do_not(drawn_fa
     assert len({r.probabilities for r in first}) == 1
 
 
+def test_the_rule_begins_anew_when_the_stream_does(drawn_face):
+    recognizer = Recognizer(Witness(), decision=Decision(min_messages=2))
+    ready = [r for packet in packets(drawn_face)[:600] for r in recognizer.push(packet)]
+    restarted = [*ready[:2], *(dataclasses.replace(r, epoch=1) for r in ready[2:4])]
+    said = [recognizer.classify(r).expression for r in restarted]
+    assert said == ["neutral", "happy", "neutral", "happy"]
+
+
 def test_neutral_has_no_confidence_where_the_network_does_not_know_it(drawn_face):
     witness = Witness()
     witness.labels = ("calm", *CARD.labels[1:])

@@ -165,7 +165,7 @@ def _shortened(error: Exception) -> str:
 def _check_container(path: Path) -> None:
     """Refuse what is not a file with a plausible safetensors header."""
     if not path.exists():
-        raise CheckpointError("no such file; give the path of a checkpoint, or ask for `shipped`")
+        raise CheckpointError("no such file; give the path of a checkpoint (.safetensors)")
     if not path.is_file():
         raise CheckpointError("not a file; give the path of a checkpoint (.safetensors)")
     with path.open("rb") as file:

@@ -90,6 +90,8 @@ class Classifier:
                 f"no checkpoint given; give the path of one, `{SHIPPED}` for the weights that "
                 f"come with this package, or `{UNTRAINED}` to run with random ones"
             )
+        if source == SHIPPED and not _WEIGHTS.exists():
+            raise CheckpointError(f"{_WEIGHTS} is missing; install this package again")
         if source == UNTRAINED:
             network, card = checkpoint.untrained()
         else:

@@ -68,21 +68,22 @@ PARAMETERS = (
     ParameterSpec(
         "min_confidence",
         0.0,
-        "An expression that is less probable than this is reported as neutral.",
+        "If the largest (smoothed) probability is below this, neutral is reported.",
         0.0,
         1.0,
     ),
     ParameterSpec(
         "min_messages",
         1,
-        "An expression is reported from its nth window in a row on; before that, neutral.",
+        "An expression is reported from its nth recognised window in a row on; before, neutral.",
         1,
         100,
     ),
     ParameterSpec(
         "smoothing_ms",
         0.0,
-        "Time constant over which probabilities are smoothed before that, in ms; 0.0: off.",
+        "Time constant over which probabilities are smoothed before that is decided, in ms; 0.0: "
+        "off.",
         0.0,
         10_000.0,
     ),

@@ -53,12 +53,11 @@ def test_the_background_activity_filter_is_the_networks_unless_told(given, used)
 
 
 def test_the_rule_of_decision_is_that_of_the_parameters(monkeypatch):
-    asked = []
-    monkeypatch.setattr("cs3d_ros.nodes.fer_parameters.Decision", lambda *rule: asked.append(rule))
+    monkeypatch.setattr("cs3d_ros.nodes.fer_parameters.Decision", lambda *rule: rule)
     values = {spec.name: spec.default for spec in fer_node.PARAMETERS}
     values |= {"min_confidence": 0.5, "min_messages": 2, "smoothing_ms": 100.0}
-    make_recognizer(values, SimpleNamespace(card=checkpoint.untrained("rnn")[1]))
-    assert asked == [(0.5, 2, 100.0)]
+    recognizer = make_recognizer(values, SimpleNamespace(card=checkpoint.untrained("rnn")[1]))
+    assert recognizer._decision == (0.5, 2, 100.0)
 
 
 def test_ranges_and_choices():
