@@ -53,10 +53,12 @@ def measure(bag: Path, seconds: float) -> list[dict]:
     events.warm_up()
     cs3d = Classifier(*checkpoint.untrained("cs3d"))
     c3d = Classifier(*checkpoint.untrained("c3d"))
+    shipped = Classifier.from_checkpoint("shipped")
     window_ms = cs3d.card.window_ms
     window = busiest_window(packets, window_ms)
     roi = Roi.centred_square(packets[0].width, packets[0].height)
     tensor = bin_window(window, roi)
+    small = bin_window(window, roi, size=shipped.card.size)
     payload_bytes = sum(len(p.payload) for p in packets)
 
     def decode() -> int:
@@ -64,7 +66,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         return sum(len(stream.feed(packet)) for packet in packets)
 
     def end_to_end() -> int:
-        recognizer = Recognizer(cs3d)
+        recognizer = Recognizer(shipped)
         return sum(1 for packet in packets for _ in recognizer.feed(packet))
 
     event_count, windows = decode(), end_to_end()
@@ -73,10 +75,12 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         "bin": lambda: bin_window(window, roi),
         "infer cs3d": lambda: cs3d.predict(tensor),
         "infer c3d": lambda: c3d.predict(tensor),
+        "infer shipped": lambda: shipped.predict(small),
         "end to end": end_to_end,
     }
     times = interleaved(stages, seconds)
-    per_window_ms = {name: times[name] * 1e3 for name in ("bin", "infer cs3d", "infer c3d")}
+    once = ("bin", "infer cs3d", "infer c3d", "infer shipped")
+    per_window_ms = {name: times[name] * 1e3 for name in once}
     # Decoding is done once per event, so that a window costs what one hop of events costs.
     per_window_ms["decode"] = times["decode"] * 1e3 / max(windows, 1)
     per_window_ms["end to end"] = times["end to end"] * 1e3 / max(windows, 1)
@@ -88,7 +92,9 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         "M events/s",
         "infer cs3d": "untrained, float32, frames as pictures",
         "infer c3d": "untrained, float32, Conv3d",
-        "end to end": f"{windows} windows of {window_ms:g} ms every {DEFAULT_HOP_MS:g} ms",
+        "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, frames as pictures",
+        "end to end": f"shipped weights, {windows} windows of {window_ms:g} ms every "
+        f"{DEFAULT_HOP_MS:g} ms",
     }
     return [
         {
@@ -115,10 +121,10 @@ def busiest_window(packets: list, window_ms: float) -> Window:
 
 
 def as_table(rows: list[dict]) -> str:
-    lines = [f"{'stage':<12}{'median':>12}{'of c3d':>9}  per window"]
+    lines = [f"{'stage':<14}{'median':>12}{'of c3d':>9}  per window"]
     for row in rows:
         lines.append(
-            f"{row['stage']:<12}{row['median_ms']:>9.3f} ms{row['ratio_to_c3d']:>9.4f}  "
+            f"{row['stage']:<14}{row['median_ms']:>9.3f} ms{row['ratio_to_c3d']:>9.4f}  "
             f"{row['note']}"
         )
     return "\n".join(lines)

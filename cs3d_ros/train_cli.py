@@ -44,8 +44,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     begin.add_argument(
         "--preset",
         metavar="NAME",
-        help="the settings to begin with: paper (the paper's protocol, the default) or tuned (for a "
-        "CPU, nearly as the weights that ship were trained); what follows changes them",
+        help="the settings to begin with: paper (the paper's protocol, the default) or tuned (for "
+        "a CPU, nearly as the weights that ship were trained); what follows changes them",
     )
     begin.add_argument(
         "--settings", type=path, metavar="JSON", help="those of another run: its settings.json"
