@@ -38,14 +38,16 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
-def add_decision(group: argparse._ArgumentGroup) -> None:
-    """Add the rule by which an expression is reported; see `decision_of`."""
+def add_decision(
+    group: argparse._ArgumentGroup, min_confidence: float = 0.0, smoothing_ms: float = 0.0
+) -> None:
+    """Add the rule by which an expression is reported, with its defaults; see `decision_of`."""
     group.add_argument(
         "--min-confidence",
         type=float,
-        default=0.0,
+        default=min_confidence,
         metavar="P",
-        help="an expression below this probability is reported as neutral (default: 0)",
+        help="an expression below this probability is reported as neutral (default: %(default)g)",
     )
     group.add_argument(
         "--min-messages",
@@ -57,9 +59,10 @@ def add_decision(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--smoothing-ms",
         type=float,
-        default=0.0,
+        default=smoothing_ms,
         metavar="T",
-        help="time constant over which probabilities are smoothed (default: 0, not at all)",
+        help="time constant over which probabilities are smoothed; 0: not at all (default: "
+        "%(default)g)",
     )
 
 

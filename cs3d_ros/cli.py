@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import cs3d_ros
 from cs3d_ros import dataset_cli, evaluate_cli, events_cli, faces_cli, reproduce_cli, train_cli
 from cs3d_ros.argument_types import add_decision, decision_of
+from cs3d_ros.decision import LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="T",
         help="an event alone for this long is noise; 0: off (default: as the network was trained)",
     )
-    add_decision(recognize.add_argument_group("what is reported"))
+    reported = recognize.add_argument_group("what is reported")
+    add_decision(reported, LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS)
     recognize.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     recognize.add_argument("--json", action="store_true", help="print one JSON object a line")

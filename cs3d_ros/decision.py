@@ -10,6 +10,11 @@ from cs3d_ros.errors import Cs3dError
 NEUTRAL = "neutral"
 """What is reported while no expression is."""
 
+LIVE_MIN_CONFIDENCE = 0.5
+LIVE_SMOOTHING_MS = 200.0
+"""The rule where expressions are shown as they come, unless another is asked for: the node and
+`cs3d recognize`. docs/evaluation.md tells how it was chosen."""
+
 
 class DecisionError(Cs3dError):
     """A rule, or probabilities, that nothing can be decided by."""

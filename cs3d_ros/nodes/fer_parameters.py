@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cs3d_ros.decision import Decision
+from cs3d_ros.decision import LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS, Decision
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.activity import ActivitySettings
 from cs3d_ros.events.noise import NoiseSettings
@@ -67,7 +67,7 @@ PARAMETERS = (
     ),
     ParameterSpec(
         "min_confidence",
-        0.0,
+        LIVE_MIN_CONFIDENCE,
         "If the largest (smoothed) probability is below this, neutral is reported.",
         0.0,
         1.0,
@@ -81,7 +81,7 @@ PARAMETERS = (
     ),
     ParameterSpec(
         "smoothing_ms",
-        0.0,
+        LIVE_SMOOTHING_MS,
         "Time constant over which probabilities are smoothed before that is decided, in ms; 0.0: "
         "off.",
         0.0,
