@@ -3,15 +3,15 @@
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
 
 from cs3d_ros.energy.source import PowerReading, PowerSource, PowerSourceError
+from cs3d_ros.energy.tally import Mark, MeterState, Tally, window_between
+from cs3d_ros.energy.window import EnergyWindow, Method
 
 _LONGEST_BACKOFF_S = 30.0
-
-MeterState = Literal["stopped", "starting", "running", "lost"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class EnergySnapshot:
         sample_period_s: Mean time between readings, in seconds.
         idle_power_w: Mean power in watts over all time marked as idle.
         losses: How many times the source was lost since start.
+        method: `counter` where the device itself has counted all of `energy_j`, else `trapezoid`.
     """
 
     state: MeterState
@@ -43,42 +44,7 @@ class EnergySnapshot:
     sample_period_s: float
     idle_power_w: float
     losses: int
-
-
-@dataclass
-class _Tally:
-    """The running sums since start, of fixed size."""
-
-    state: MeterState = "starting"
-    error: str = ""
-    newest: PowerReading | None = None
-    samples: int = 0
-    intervals: int = 0
-    energy_j: float = 0.0
-    covered_s: float = 0.0
-    idle_j: float = 0.0
-    idle_s: float = 0.0
-    losses: int = 0
-
-    def add(self, reading: PowerReading, idle_since_ns: int | None) -> None:
-        # After a loss there is no knowing what was drawn meanwhile: no interval ends here.
-        if self.state == "running" and self.newest is not None:
-            self._integrate(self.newest, reading, idle_since_ns)
-        self.newest = reading
-        self.samples += 1
-        self.state, self.error = "running", ""
-
-    def _integrate(
-        self, earlier: PowerReading, later: PowerReading, idle_since_ns: int | None
-    ) -> None:
-        seconds = (later.t_ns - earlier.t_ns) * 1e-9
-        joules = 0.5 * (earlier.power_w + later.power_w) * seconds
-        self.intervals += 1
-        self.covered_s += seconds
-        self.energy_j += joules
-        if idle_since_ns is not None and earlier.t_ns >= idle_since_ns:
-            self.idle_s += seconds
-            self.idle_j += joules
+    method: Method
 
 
 class EnergyMeter:
@@ -86,8 +52,8 @@ class EnergyMeter:
 
     The paper's Eq. 4, E ≈ Δt·ΣPᵢ, takes N samples at a fixed interval Δt. Here every interval has
     the length that the time stamps give it and counts by the trapezoidal rule, so that a late
-    sample is no error. The energy of a stretch of work is the difference of two snapshots, good
-    to about one sample period at each end.
+    sample is no error; where the device counts its energy itself, by that. The energy of a stretch
+    of work is what `end` returns for the mark of `begin`.
 
     A source that fails is started again, first after `backoff_s`, then after twice the time, up
     to half a minute. Memory use does not grow with time.
@@ -109,8 +75,8 @@ class EnergyMeter:
         self._source = source
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
-        self._lock = threading.Lock()
-        self._tally = _Tally(state="stopped")
+        self._lock = threading.Condition()
+        self._tally = Tally(state="stopped")
         self._idle_since_ns: int | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,7 +91,7 @@ class EnergyMeter:
         if self._thread is not None:
             return
         with self._lock:
-            self._tally = _Tally()
+            self._tally = Tally()
         self._stopping.clear()
         self._thread = threading.Thread(target=self._sample, name="energy meter", daemon=True)
         self._thread.start()
@@ -164,6 +130,67 @@ class EnergyMeter:
         with self._lock:
             self._idle_since_ns = None
 
+    def begin(
+        self, synchronize: Callable[[], None] | None = None, *, timeout_s: float = 10.0
+    ) -> Mark:
+        """Begin a stretch of work, once the source has given a reading.
+
+        Args:
+            synchronize: Waits until all that was started before is done, such as
+                `torch.cuda.synchronize`: a GPU works on after the call that started it.
+            timeout_s: How long to wait for the first reading, in seconds.
+
+        Raises:
+            PowerSourceError: The source gives no reading.
+        """
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._tally.state == "running", timeout_s):
+                why = self._tally.error or f"the energy meter is {self._tally.state}"
+                raise PowerSourceError(f"there is no power reading to begin with: {why}")
+        return self._mark(synchronize)
+
+    def end(
+        self,
+        begin: Mark,
+        synchronize: Callable[[], None] | None = None,
+        *,
+        timeout_s: float = 10.0,
+    ) -> EnergyWindow:
+        """End a stretch of work: wait for the next reading and return the energy since `begin`.
+
+        The waiting is not part of the stretch.
+
+        Args:
+            begin: What `begin` returned.
+            synchronize: As of `begin`.
+            timeout_s: How long to wait for the reading, in seconds.
+
+        Raises:
+            PowerSourceError: The source was lost, or the meter stopped, since `begin`.
+        """
+        end = self._mark(synchronize)
+        with self._lock:
+            if not self._lock.wait_for(lambda: end.edge is not None or end.error, timeout_s):
+                self._tally.marks.remove(end)
+                end.error = f"no reading within {timeout_s:g} s"
+            return window_between(
+                begin,
+                end,
+                step_j=self._tally.step_j,
+                averaging_s=self._source.averaging_s,
+            )
+
+    def _mark(self, synchronize: Callable[[], None] | None) -> Mark:
+        if synchronize is not None:
+            synchronize()
+        with self._lock:
+            mark = Mark(time.monotonic_ns(), self._tally.losses)
+            if self._tally.state == "running":
+                self._tally.marks.append(mark)
+            else:
+                mark.error = self._tally.error or f"the energy meter is {self._tally.state}"
+            return mark
+
     def snapshot(self) -> EnergySnapshot:
         """Return the present state. Never waits for the source."""
         with self._lock:
@@ -179,6 +206,7 @@ class EnergyMeter:
                 sample_period_s=t.covered_s / t.intervals if t.intervals else math.nan,
                 idle_power_w=t.idle_j / t.idle_s if t.idle_s else math.nan,
                 losses=t.losses,
+                method="counter" if t.intervals and not t.uncounted else "trapezoid",
             )
 
     def _sample(self) -> None:
@@ -191,16 +219,18 @@ class EnergyMeter:
                         reading = self._source.read(self._timeout_s)
                         with self._lock:
                             self._tally.add(reading, self._idle_since_ns)
+                            self._lock.notify_all()
                         backoff_s = self._backoff_s
                 except PowerSourceError as error:
                     if self._stopping.is_set():
                         break
                     with self._lock:
-                        self._tally.state, self._tally.error = "lost", str(error)
-                        self._tally.losses += 1
+                        self._tally.lose(str(error))
+                        self._lock.notify_all()
                     self._stopping.wait(backoff_s)
                     backoff_s = min(2.0 * backoff_s, _LONGEST_BACKOFF_S)
         finally:
             self._source.stop()
             with self._lock:
-                self._tally.state, self._tally.error = "stopped", ""
+                self._tally.stop()
+                self._lock.notify_all()

@@ -17,6 +17,7 @@ class NvidiaSmi(ProcessPowerSource):
 
     name = "nvidia-smi"
     scope = "gpu"
+    averaging_s = 1.0
     hint = (
         "Jetson modules, GPUs in MIG mode and some laptop GPUs report no power: compare with "
         "`nvidia-smi --query-gpu=index,power.draw --format=csv`."

@@ -30,11 +30,13 @@ class ProcessPowerSource(ABC):
     Attributes:
         name: See `PowerSource`.
         scope: See `PowerSource`.
+        averaging_s: See `PowerSource`.
         hint: Why the command may run without giving a reading, and what to do about it.
     """
 
     name: str
     scope: str
+    averaging_s: float = 0.0
     hint: str
 
     def __init__(self, command: Sequence[str]) -> None:

@@ -24,6 +24,8 @@ class PowerReading:
             make an unloaded rail slightly negative.
         power_w: Power of everything in the source's scope, in watts.
         estimated: True if no sensor measures the total and `power_w` is a sum of rails.
+        energy_j: What the device itself has counted within the scope, in joules from some moment
+            on, never falling until the source is started again; None if it does not count.
     """
 
     t_ns: int
@@ -31,6 +33,7 @@ class PowerReading:
     rail_power_w: tuple[float, ...]
     power_w: float
     estimated: bool
+    energy_j: float | None = None
 
 
 class PowerSource(Protocol):
@@ -40,12 +43,16 @@ class PowerSource(Protocol):
 
     Attributes:
         name: How the source is called in parameters and messages, such as `tegrastats`.
-        scope: What the total covers: `module` (a Jetson module with its CPU, GPU and memory) or
-            `gpu` (a whole graphics board, whoever uses it).
+        scope: What the total covers: `module` (a Jetson module with its CPU, GPU and memory),
+            `gpu` (a whole graphics board, whoever uses it) or `cpu_package` (the processors'
+            packages, without memory and board).
+        averaging_s: The power is a mean over so many seconds before it is read; 0.0 if it is the
+            power at that moment.
     """
 
     name: str
     scope: str
+    averaging_s: float
 
     def start(self) -> None:
         """Begin to sample; without effect on a source that already does.

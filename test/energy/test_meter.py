@@ -16,6 +16,7 @@ class ScriptedSource:
 
     name = "scripted"
     scope = "module"
+    averaging_s = 0.0
 
     def __init__(self, *runs: list[tuple[float, float]]) -> None:
         self._runs = iter(runs)
@@ -163,6 +164,75 @@ def test_the_energy_of_a_known_curve_is_right_to_one_percent(
         assert part.energy_j == pytest.approx(expected_j, rel=0.01)
     assert 0.009 < snapshot.sample_period_s < 0.05
     assert snapshot.age_s < 1
+
+
+def test_a_window_of_a_known_curve_is_right_to_one_percent(tools: FakeTools) -> None:
+    tools.install("tegrastats", WAVE.format(line=f'say(f"VDD_IN {{{MILLIWATTS}:.0f}}mW/1mW")'))
+    calls = []
+    with EnergyMeter(open_source("tegrastats", 10)) as meter:
+        begin = meter.begin(lambda: calls.append("begin"))
+        time.sleep(3.3 * PERIOD_S)
+        window = meter.end(begin, lambda: calls.append("end"))
+    assert calls == ["begin", "end"]
+    begin_s = begin.t_ns * 1e-9
+    end_s = begin_s + window.duration_s
+    omega = 2 * math.pi / PERIOD_S
+    expected_j = 10 * window.duration_s + 4 / omega * (
+        math.cos(omega * begin_s) - math.cos(omega * end_s)
+    )
+    assert window.energy_j == pytest.approx(expected_j, rel=0.01)
+    assert window.uncertainty_j < 0.02 * window.energy_j
+    assert window.mean_power_w == pytest.approx(10, abs=2)
+
+
+def test_a_window_whose_source_was_lost_is_none(tools: FakeTools) -> None:
+    tools.install(
+        "tegrastats",
+        """
+for _ in range(20):
+    say("VDD_IN 1000mW/1000mW")
+    time.sleep(interval_s)
+""",
+    )
+    with EnergyMeter(open_source("tegrastats", 10), backoff_s=0.05) as meter:
+        begin = meter.begin()
+        wait_until(lambda: meter.snapshot().losses >= 1)
+        wait_until(lambda: meter.snapshot().state == "running")
+        with pytest.raises(PowerSourceError, match=r"was lost while energy was measured"):
+            meter.end(begin)
+
+
+def test_a_window_does_not_begin_without_a_reading() -> None:
+    with EnergyMeter(ScriptedSource([]), backoff_s=30) as meter:
+        with pytest.raises(PowerSourceError, match=r"to begin with: the run is over"):
+            meter.begin(timeout_s=0.2)
+    with pytest.raises(PowerSourceError, match=r"the energy meter is stopped"):
+        meter.begin(timeout_s=0.0)
+
+
+class FadingSource(ScriptedSource):
+    """Gives one reading, then none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_read = False
+
+    def start(self) -> None:
+        pass
+
+    def read(self, timeout_s: float) -> PowerReading:
+        if self._has_read:
+            time.sleep(0.05)
+            raise PowerSourceError("it faded")
+        self._has_read = True
+        return PowerReading(time.monotonic_ns(), ("VDD_IN",), (1.0,), 1.0, False)
+
+
+def test_a_window_that_waits_for_its_end_learns_that_the_source_is_lost() -> None:
+    with EnergyMeter(FadingSource()) as meter:
+        begin = meter.begin()
+        with pytest.raises(PowerSourceError, match=r"it faded"):
+            meter.end(begin)
 
 
 def test_a_tool_that_keeps_dying_is_kept_running(tools: FakeTools) -> None:
