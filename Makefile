@@ -1,6 +1,6 @@
 # make demo   run the real nodes on a recording       make test    all tests, linters and type checks
 # make bench  time each stage, beside other packages  make fuzz    random packets, 100 000 of each kind
-# make clean  remove what make made
+# make soak   sample power for ten minutes            make clean   remove what make made
 #
 # Each does all the set-up that it needs; see README.md.
 
@@ -9,7 +9,7 @@ BAG ?=
 ARGS ?=
 RUN = source tools/env.sh &&
 
-.PHONY: setup demo test lint bench fuzz clean
+.PHONY: setup demo test lint bench fuzz soak clean
 
 setup:
 	@tools/setup.sh
@@ -41,6 +41,9 @@ bench:
 
 fuzz: setup
 	@$(RUN) python3 test/fuzz_decoders.py $(ARGS)
+
+soak: setup
+	@$(RUN) python3 test/soak_energy.py $(ARGS)
 
 clean:
 	rm -rf .venv build install log demo_timeline.png

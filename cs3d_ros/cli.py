@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import cs3d_ros
-from cs3d_ros import dataset_cli, evaluate_cli, events_cli, faces_cli, reproduce_cli, train_cli
+from cs3d_ros import (
+    dataset_cli,
+    energy_cli,
+    evaluate_cli,
+    events_cli,
+    faces_cli,
+    reproduce_cli,
+    train_cli,
+)
 from cs3d_ros.argument_types import add_decision, decision_of
 from cs3d_ros.decision import LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS
 from cs3d_ros.errors import Cs3dError
@@ -155,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     train_cli.add_commands(commands)
     evaluate_cli.add_commands(commands)
     reproduce_cli.add_commands(commands)
+    energy_cli.add_commands(commands)
     return parser
 
 

@@ -98,8 +98,11 @@ class PolledPowerSource(ABC):
                 return self.sample()
             except BaseException:
                 self._stopped.set()
-                self._close()
                 raise
+            finally:
+                # Also where `stop` came meanwhile and did not wait any longer.
+                if self._stopped.is_set():
+                    self._close()
 
     def stop(self) -> None:
         """Release the source; without effect if it is not started."""

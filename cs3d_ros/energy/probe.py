@@ -2,14 +2,23 @@
 
 from collections.abc import Callable
 
+from cs3d_ros.energy.ina3221 import Ina3221
+from cs3d_ros.energy.jtop import Jtop
 from cs3d_ros.energy.nvidia_smi import NvidiaSmi
+from cs3d_ros.energy.nvml import Nvml
+from cs3d_ros.energy.rapl import Rapl
 from cs3d_ros.energy.source import PowerSource, PowerSourceError
 from cs3d_ros.energy.tegrastats import Tegrastats
 
-# In the order in which `auto` tries them. A Jetson has an nvidia-smi as well, without power.
+# In the order in which `auto` tries them: a Jetson has NVML and nvidia-smi as well, without power,
+# and with a GPU the processor's package is not what is asked for.
 _FACTORIES: dict[str, Callable[[int, int], PowerSource]] = {
     "tegrastats": lambda interval_ms, gpu_index: Tegrastats(interval_ms),
+    "ina3221": lambda interval_ms, gpu_index: Ina3221(interval_ms),
+    "jtop": lambda interval_ms, gpu_index: Jtop(interval_ms),
+    "nvml": Nvml,
     "nvidia-smi": NvidiaSmi,
+    "rapl": lambda interval_ms, gpu_index: Rapl(interval_ms),
 }
 
 SOURCE_NAMES = ("auto", *_FACTORIES)
@@ -50,6 +59,8 @@ def open_source(
             source.start()
             source.read(timeout_s)
         except PowerSourceError as error:
+            if name != "auto":
+                raise
             failures.append(f"\n  {error}")
         except BaseException:
             # A signal ends the process: the child must not outlive it.
@@ -60,6 +71,6 @@ def open_source(
     raise PowerSourceError(
         f"no power source gives a reading. Tried:{''.join(failures)}\n"
         "On a Jetson put tegrastats on PATH (in a container, mount the host's /usr/bin/tegrastats);"
-        " with an NVIDIA GPU install its driver's nvidia-smi. Without either, energy cannot be"
-        " measured on this machine."
+        " with an NVIDIA GPU install its driver; of a processor, make its energy counter readable."
+        " Without any of them, energy cannot be measured on this machine."
     )

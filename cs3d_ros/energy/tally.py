@@ -189,6 +189,9 @@ def window_between(begin: Mark, end: Mark, *, step_j: float, averaging_s: float)
                 "for longer"
             )
         variance_j2 = step_j**2 / 6
+    elif first.samples == last.samples:
+        # Nobody has looked.
+        variance_j2 = math.nan
     else:
         # Rounding must not make it negative.
         variance_j2 = max(0.0, last.variance_j2 - first.variance_j2)

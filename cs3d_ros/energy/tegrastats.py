@@ -3,6 +3,7 @@
 import re
 
 from cs3d_ros.energy.process import ProcessPowerSource
+from cs3d_ros.energy.rails import is_connected, total_of
 from cs3d_ros.energy.source import PowerReading
 
 # "VDD_IN 4761mW/4778mW": current and average since start, without the unit before JetPack 5, and
@@ -13,19 +14,11 @@ _RAIL = re.compile(
     re.ASCII,
 )
 
-_INPUT_RAILS = ("VDD_IN", "POM_5V_IN")
-
-# Not to be added to the others: the supply of Thor's whole carrier board, which feeds them all,
-# and AGX Orin's memory, which is fed by VIN_SYS_5V0.
-_OVERLAPPING_RAILS = frozenset({"VIN", "VDDQ_VDD2_1V8AO"})
-
 
 class Tegrastats(ProcessPowerSource):
     """The power rails of a Jetson module as `tegrastats` prints them.
 
-    The total is the module's input rail where there is one (`VDD_IN`, `POM_5V_IN`: Nano, TX2,
-    Xavier NX, Orin Nano and NX). The AGX modules measure none: there it is the sum of the rails
-    that do not feed each other, and flagged as estimated.
+    The total is made as by `cs3d_ros.energy.rails.total_of`.
     """
 
     name = "tegrastats"
@@ -56,18 +49,19 @@ def parse_line(line: str, t_ns: int) -> PowerReading | None:
     Returns:
         The reading in watts, or None if the line has no power rail.
     """
-    # NC is a sensor channel that is not connected; AGX Orin prints two of them.
+    # AGX Orin prints two channels that are not connected.
     power_w = {
-        name: int(milliwatts) / 1000.0 for name, milliwatts in _RAIL.findall(line) if name != "NC"
+        name: int(milliwatts) / 1000.0
+        for name, milliwatts in _RAIL.findall(line)
+        if is_connected(name)
     }
     if not power_w:
         return None
-    measured = next((power_w[rail] for rail in _INPUT_RAILS if rail in power_w), None)
-    parts = [power for rail, power in power_w.items() if rail not in _OVERLAPPING_RAILS]
+    total_w, estimated = total_of(power_w)
     return PowerReading(
         t_ns=t_ns,
         rails=tuple(power_w),
         rail_power_w=tuple(power_w.values()),
-        power_w=sum(parts) if measured is None else measured,
-        estimated=measured is None,
+        power_w=total_w,
+        estimated=estimated,
     )

@@ -15,7 +15,8 @@ class EnergyWindow:
         energy_j: In joules.
         uncertainty_j: Its standard uncertainty, in joules, from the sampling alone: what the
             power may have done between two readings, or what the device's counter may have been
-            behind. How true the sensor is, it does not know.
+            behind. How true the sensor is, it does not know. NaN without a counter and without a
+            reading within.
         duration_s: From begin to end, in seconds.
         samples: Readings within.
         method: `counter` where the device itself counted all the time, else `trapezoid`.

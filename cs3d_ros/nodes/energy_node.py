@@ -34,7 +34,24 @@ PARAMETERS = (
     ParameterSpec("interval_ms", 100, "Time between two samples in ms.", *INTERVAL_MS_RANGE),
     ParameterSpec("gpu_index", 0, "Which GPU, as nvidia-smi numbers them.", 0, 255),
     ParameterSpec("rate_hz", 1.0, "Messages per second.", 0.1, 50.0),
+    ParameterSpec(
+        "idle_power_w",
+        0.0,
+        "Power without inference in W; 0.0: that from activation to the first inference.",
+        0.0,
+        10_000.0,
+    ),
+    ParameterSpec(
+        "power_budget_w",
+        0.0,
+        "Warn while the mean power since the message before is above this, in W; 0.0: never.",
+        0.0,
+        10_000.0,
+        live=True,
+    ),
 )
+
+_WARN_EVERY_S = 10.0
 
 
 class EnergyNode(ManagedNode):
@@ -50,6 +67,7 @@ class EnergyNode(ManagedNode):
         self._meter: EnergyMeter | None = None
         self._no_source = ""
         self._inferences = 0
+        self._before: EnergySnapshot | None = None
         self._timer: Timer | None = None
         self._subscription: Subscription | None = None
         self._energy = self.create_lifecycle_publisher(
@@ -78,6 +96,7 @@ class EnergyNode(ManagedNode):
     def activate(self) -> None:
         """Start to integrate, from zero."""
         self._inferences = 0
+        self._before = None
         if self._meter is not None:
             self._meter.start()
             self._meter.mark_idle()
@@ -115,8 +134,14 @@ class EnergyNode(ManagedNode):
 
     def _publish(self) -> None:
         snapshot = self._meter.snapshot() if self._meter is not None else None
+        recent_w = _mean_power_w(self._before, snapshot)
+        self._before = snapshot
         self._energy.publish(self._energy_msg(snapshot))
-        self._diagnostics.publish(self._diagnostics_msg(snapshot))
+        self._diagnostics.publish(self._diagnostics_msg(snapshot, recent_w))
+
+    def _idle_power_w(self, snapshot: EnergySnapshot) -> float:
+        given: float = self.parameters["idle_power_w"]
+        return given or snapshot.idle_power_w
 
     def _energy_msg(self, snapshot: EnergySnapshot | None) -> EnergyStamped:
         msg = EnergyStamped()
@@ -134,14 +159,14 @@ class EnergyNode(ManagedNode):
             msg.power_w = snapshot.reading.power_w
             msg.power_is_sum = snapshot.reading.estimated
         msg.energy_j = snapshot.energy_j
-        msg.idle_power_w = snapshot.idle_power_w
+        msg.idle_power_w = idle_power_w = self._idle_power_w(snapshot)
         msg.sample_period_s = snapshot.sample_period_s
         if self._inferences:
-            above_idle_j = snapshot.energy_j - snapshot.idle_power_w * snapshot.covered_s
+            above_idle_j = snapshot.energy_j - idle_power_w * snapshot.covered_s
             msg.energy_per_inference_j = above_idle_j / self._inferences
         return msg
 
-    def _diagnostics_msg(self, snapshot: EnergySnapshot | None) -> DiagnosticArray:
+    def _diagnostics_msg(self, snapshot: EnergySnapshot | None, recent_w: float) -> DiagnosticArray:
         values: dict[str, object] = {"inferences": self._inferences}
         if snapshot is None or self._meter is None:
             level, message = DiagnosticStatus.WARN, self._no_source
@@ -151,12 +176,21 @@ class EnergyNode(ManagedNode):
                 level, message = DiagnosticStatus.WARN, f"power source lost: {snapshot.error}"
             elif snapshot.state == "stopped":
                 level, message = DiagnosticStatus.WARN, "sampling has stopped; see the log"
+            elif 0.0 < self.parameters["power_budget_w"] < recent_w:
+                level = DiagnosticStatus.WARN
+                message = (
+                    f"{recent_w:.1f} W are above the budget of "
+                    f"{self.parameters['power_budget_w']:g} W"
+                )
+                self.get_logger().warning(message, throttle_duration_sec=_WARN_EVERY_S)
             values |= {
                 "source": self._meter.source.name,
                 "scope": self._meter.source.scope,
                 "power_w": snapshot.reading.power_w if snapshot.reading else math.nan,
+                "mean_power_w": recent_w,
                 "energy_j": snapshot.energy_j,
-                "idle_power_w": snapshot.idle_power_w,
+                "method": snapshot.method,
+                "idle_power_w": self._idle_power_w(snapshot),
                 "samples": snapshot.samples,
                 "sample_period_s": snapshot.sample_period_s,
                 "losses": snapshot.losses,
@@ -169,6 +203,13 @@ class EnergyNode(ManagedNode):
             message,
             values,
         )
+
+
+def _mean_power_w(before: EnergySnapshot | None, now: EnergySnapshot | None) -> float:
+    """Mean power between two snapshots in watts; NaN where nothing was sampled in between."""
+    if before is None or now is None or now.covered_s <= before.covered_s:
+        return math.nan
+    return (now.energy_j - before.energy_j) / (now.covered_s - before.covered_s)
 
 
 def create() -> EnergyNode:

@@ -203,9 +203,11 @@ for _ in range(20):
 
 
 def test_a_window_does_not_begin_without_a_reading() -> None:
-    with EnergyMeter(ScriptedSource([]), backoff_s=30) as meter:
-        with pytest.raises(PowerSourceError, match=r"to begin with: the run is over"):
-            meter.begin(timeout_s=0.2)
+    with (
+        EnergyMeter(ScriptedSource([]), backoff_s=30) as meter,
+        pytest.raises(PowerSourceError, match=r"to begin with: the run is over"),
+    ):
+        meter.begin(timeout_s=0.2)
     with pytest.raises(PowerSourceError, match=r"the energy meter is stopped"):
         meter.begin(timeout_s=0.0)
 

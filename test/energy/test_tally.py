@@ -55,6 +55,7 @@ def test_a_window_within_one_interval_has_its_share() -> None:
     result = window([reading(0, 10), reading(2, 20)], 0.5, 1.0)
     assert result.energy_j == pytest.approx(0.5 * (12.5 + 15) / 2)
     assert result.samples == 0
+    assert math.isnan(result.uncertainty_j)
     assert result.mean_power_w == pytest.approx(13.75)
 
 

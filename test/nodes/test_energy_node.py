@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 
 from cs3d_ros.msg import EnergyStamped, ExpressionStamped
-from fake_tools import FakeTools
+from fake_tools import FakeTools, own_source
 from graph import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Graph
 
 STEADY = """
@@ -40,6 +40,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{tmp_path / 'bin'}:{here}:/usr/bin:/bin"}
 
 
+@pytest.mark.skipif(bool(own_source()), reason="this machine has a power source")
 def test_without_a_source_it_says_so(graph: Graph, tools, bare):
     energy = graph.collect(EnergyStamped, "/none/fer/energy")
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
@@ -111,6 +112,46 @@ def test_energy_of_an_inference(graph: Graph, tools, bare):
     assert last.idle_power_w == pytest.approx(4.0, abs=0.5)
     above_idle_j = last.energy_per_inference_j * 20
     assert 2.0 < above_idle_j < 8.0
+
+
+def test_warns_above_the_power_budget(graph: Graph, tools, bare):
+    tools.install("tegrastats", STEADY)
+    name = graph.unused_name()
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    process = graph.run(
+        "energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=10.0, power_budget_w=3.5
+    )
+    assert graph.change_state(f"{name}/fer_energy", CONFIGURE)
+    assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
+
+    def newest():
+        return next((s for d in reversed(diagnostics) for s in d.status if name in s.name), None)
+
+    assert graph.spin_until(lambda: newest() and newest().level == b"\x01", 20.0)
+    assert newest().message == "4.0 W are above the budget of 3.5 W"
+    assert newest().message in process.output
+    values = {v.key: v.value for v in newest().values}
+    assert float(values["mean_power_w"]) == pytest.approx(4.0)
+    assert values["method"] == "trapezoid"
+    assert graph.set_parameter(f"{name}/fer_energy", "power_budget_w", 4.5) == (True, "")
+    assert graph.spin_until(lambda: newest().level == b"\x00", 10.0)
+
+
+def test_a_given_idle_power_goes_before_the_observed_one(graph: Graph, tools, bare):
+    """Inferences from the first moment on, so that none could be observed: 4 W, of which 3 idle."""
+    tools.install("tegrastats", STEADY)
+    name = graph.unused_name()
+    energy = graph.collect(EnergyStamped, f"/{name}/fer/energy")
+    graph.run("energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=20.0, idle_power_w=3.0)
+    expressions = graph.node.create_publisher(ExpressionStamped, f"/{name}/fer/expression", 10)
+    assert graph.change_state(f"{name}/fer_energy", CONFIGURE)
+    assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
+    assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
+    expressions.publish(ExpressionStamped())
+    assert graph.spin_until(lambda: energy and energy[-1].energy_j > 8, 20.0)
+    last = energy[-1]
+    assert (last.inferences, last.idle_power_w) == (1, 3.0)
+    assert last.energy_per_inference_j == pytest.approx(last.energy_j / 4, rel=1e-3)
 
 
 def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
