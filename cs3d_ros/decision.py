@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 
 from cs3d_ros.errors import Cs3dError
-
-NEUTRAL = "neutral"
-"""What is reported while no expression is."""
+from cs3d_ros.expressions import NEUTRAL
 
 LIVE_MIN_CONFIDENCE = 0.5
 LIVE_SMOOTHING_MS = 200.0

@@ -10,6 +10,9 @@ from cs3d_ros.errors import Cs3dError
 EXPRESSIONS = ("neutral", "happy", "sad", "surprised", "scared", "disgusted", "angry")
 """The seven classes, in the words of ROS4HRI and the order of a network's outputs."""
 
+NEUTRAL = "neutral"
+"""What a face shows that shows no expression."""
+
 
 @dataclass(frozen=True, slots=True)
 class Course:

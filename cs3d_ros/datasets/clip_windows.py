@@ -7,9 +7,8 @@ import numpy as np
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.errors import DatasetError
 from cs3d_ros.events.windows import Window
-from cs3d_ros.expressions import Course
+from cs3d_ros.expressions import NEUTRAL, Course
 
-NEUTRAL = "neutral"
 SHOWN_FROM = 0.5
 """A window shows an expression from this share on; see `window_label`."""
 HIDDEN_UP_TO = 0.1

@@ -9,7 +9,6 @@ from torch.utils.data import Dataset
 from cs3d_ros.datasets.augmentation import preset
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.clip_windows import (
-    NEUTRAL,
     cut_window,
     draw_window,
     grid_windows,
@@ -31,6 +30,7 @@ from cs3d_ros.events.tensors import (
     channels,
 )
 from cs3d_ros.events.windows import Window
+from cs3d_ros.expressions import NEUTRAL
 
 _TRIES = 64
 _PLACES_A_WINDOW = 16

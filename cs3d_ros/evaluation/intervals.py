@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from cs3d_ros.decision import NEUTRAL
 from cs3d_ros.evaluation.errors import EvaluationError
 from cs3d_ros.evaluation.predictions import INTENSITIES
+from cs3d_ros.expressions import NEUTRAL
 from cs3d_ros.recordings import LABEL_TOPIC, read_labels
 
 COLUMNS = ("start_s", "end_s", "expression")

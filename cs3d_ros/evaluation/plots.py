@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cs3d_ros.decision import NEUTRAL
 from cs3d_ros.evaluation.messages import Messages
 from cs3d_ros.evaluation.scores import Scores
 from cs3d_ros.evaluation.stream_scores import StreamScores
+from cs3d_ros.expressions import NEUTRAL
 from cs3d_ros.extras import load_extra
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cs3d_ros.datasets.loading import ClipWindowDataset, GridWindowDataset
-from cs3d_ros.decision import NEUTRAL
 from cs3d_ros.evaluation.errors import EvaluationError
+from cs3d_ros.expressions import NEUTRAL
 from cs3d_ros.extras import load_extra
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cs3d_ros.decision import NEUTRAL
 from cs3d_ros.evaluation.errors import EvaluationError
 from cs3d_ros.evaluation.intervals import Interval
 from cs3d_ros.evaluation.messages import Messages
+from cs3d_ros.expressions import NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,12 @@ from itertools import groupby
 
 import numpy as np
 
-from cs3d_ros.decision import NEUTRAL, Decision
+from cs3d_ros.decision import Decision
 from cs3d_ros.evaluation.errors import EvaluationError
 from cs3d_ros.evaluation.intervals import Interval
 from cs3d_ros.evaluation.messages import Messages
 from cs3d_ros.evaluation.stream_scores import Alarm, Findings, Shown, StreamScores
+from cs3d_ros.expressions import NEUTRAL
 
 GRACE_NS = 500_000_000
 """How long after its offset an expression may still be said: a window of the default length."""

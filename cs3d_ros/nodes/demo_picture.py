@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cs3d_ros.decision import NEUTRAL
 from cs3d_ros.errors import Cs3dError
+from cs3d_ros.expressions import NEUTRAL
 from cs3d_ros.extras import load_extra
 from cs3d_ros.nodes.demo_report import Message, sum_up
 from cs3d_ros.recordings import Label, open_recording

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from cs3d_ros.decision import NEUTRAL
+from cs3d_ros.expressions import NEUTRAL
 from cs3d_ros.recordings import Label
 
 ENOUGH = 5 / 7

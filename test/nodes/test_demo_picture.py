@@ -6,8 +6,7 @@ import matplotlib.text
 import numpy as np
 import pytest
 
-from cs3d_ros.decision import NEUTRAL
-from cs3d_ros.expressions import EXPRESSIONS
+from cs3d_ros.expressions import EXPRESSIONS, NEUTRAL
 from cs3d_ros.nodes import demo_picture
 from cs3d_ros.nodes.demo_picture import draw_timeline, event_counts, refusal
 from cs3d_ros.nodes.demo_report import Message
