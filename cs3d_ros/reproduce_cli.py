@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from cs3d_ros import table1_cli
 from cs3d_ros.argument_types import path
 from cs3d_ros.errors import Cs3dError
 
@@ -17,16 +18,21 @@ if TYPE_CHECKING:
 
 # The command imports what it needs, so that `cs3d --help` does not wait for torch.
 
+_TABLES = {
+    "table2": "rnn, transformer, lstm, c3d and cs3d",
+    "table3": "augmentations of events, on cs3d",
+    "table4": "c3d with one part of cs3d at a time, with operations",
+    "forks": "what the paper leaves open, one change of cs3d at a time, judged on the validation "
+    "part",
+}
+
 _DESCRIPTION = """\
 Train and test all networks of a table of the paper by one protocol, over several seeds, and set the
 paper's figures beside the results.
 
-table2  rnn, transformer, lstm, c3d and cs3d
-table3  augmentations of events, on cs3d
-table4  c3d with one part of cs3d at a time, with operations
-forks   what the paper leaves open, one change of cs3d at a time, judged on the validation part
+{table}: {what}
 
-OUT/TABLE.md has the table, OUT/TABLE.json all numbers, OUT/TABLE.png a picture. Interrupt it
+OUT/{table}.md has the table, OUT/{table}.json all numbers, OUT/{table}.png a picture. Interrupt it
 whenever you like: the same command goes on, and repeats no run that is finished. A row has numbers
 when all of its seeds are finished. docs/reproduction.md tells how long it takes."""
 
@@ -39,11 +45,25 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `reproduce` to the commands of `cs3d`."""
     reproduce = commands.add_parser(
         "reproduce",
-        help="the paper's tables, with all networks trained and tested alike",
-        description=_DESCRIPTION,
+        help="the paper's tables: what was measured here beside the paper's figures",
+        description="The paper's tables: what is measured here beside the paper's figures.",
+    )
+    tables = reproduce.add_subparsers(required=True, metavar="TABLE")
+    table1_cli.add_table(tables)
+    for table, what in _TABLES.items():
+        _add_table(tables, table, what)
+
+
+def _add_table(
+    tables: argparse._SubParsersAction[argparse.ArgumentParser], table: str, what: str
+) -> None:
+    """Add a table whose networks are trained."""
+    reproduce = tables.add_parser(
+        table,
+        help=what,
+        description=_DESCRIPTION.format(table=table, what=what),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    reproduce.add_argument("table", metavar="TABLE", help="table2, table3, table4 or forks")
     reproduce.add_argument(
         "--data",
         type=path,
@@ -70,7 +90,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_how(reproduce.add_argument_group("how all rows are trained"))
     _add_where(reproduce.add_argument_group("where"))
-    reproduce.set_defaults(run=_reproduce)
+    reproduce.set_defaults(run=_reproduce, table=table)
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,10 @@ from typing import Any
 from cs3d_ros.network.complexity import PAPER_GMACS, Complexity, complexity
 from cs3d_ros.recordings.output import replaced
 from cs3d_ros.reproduction import paper, words
+from cs3d_ros.reproduction.markdown import NONE, aligned, bullets
 from cs3d_ros.reproduction.results import DataResult, RowResult, compare
 from cs3d_ros.reproduction.study import Study
 from cs3d_ros.reproduction.tables import BASE
-
-NONE = "–"
-"""What stands where there is no number."""
 
 
 def as_markdown(study: Study) -> str:
@@ -29,18 +27,18 @@ def as_markdown(study: Study) -> str:
             f"Clip accuracy on the {study.table.part} part in %: {result.clips:,} clips of "
             f"{result.people} people who are in no other part.{_chance(result)}"
         )
-        blocks.append(_aligned(_cells(study, result)))
+        blocks.append(aligned(_cells(study, result)))
         if study.table.orders:
             blocks.append("Orders of the paper:")
-            blocks.append(_list(words.orders(study, result)))
+            blocks.append(bullets(words.orders(study, result)))
         else:
             blocks.append("Choices:")
-            blocks.append(_list(words.choices(study, result)))
+            blocks.append(bullets(words.choices(study, result)))
     blocks.append("## Notes")
-    blocks.append(_list(words.notes(study)))
+    blocks.append(bullets(words.notes(study)))
     if study.failures:
         blocks.append("Runs that failed, and are tried again by the same command:")
-        blocks.append(_list(study.failures))
+        blocks.append(bullets(study.failures))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -198,23 +196,3 @@ def _order_dicts(study: Study, result: DataResult) -> Iterator[dict[str, Any]]:
                 "spread": found.spread,
                 "interval": found.interval,
             }
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns also line up as plain text; all but the first to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = [
-        "| "
-        + " | ".join(
-            f"{cell:<{width}}" if not place else f"{cell:>{width}}"
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        + " |"
-        for row in rows
-    ]
-    rule = "|".join("-" * (w + 2) if not i else "-" * (w + 1) + ":" for i, w in enumerate(widths))
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
-
-
-def _list(lines: Iterator[str] | Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

@@ -182,11 +182,17 @@ def _protocol(study: Study) -> str:
         if settings.patience
         else ""
     )
+    noise_filter = (
+        f", background-activity filter {settings.background_activity_us / 1000:g} ms"
+        if settings.background_activity_us
+        else ""
+    )
     return (
         f"Protocol {study.protocol}, the same for all rows but for {own}: "
         f"{_count(settings.epochs, 'epoch')} over {clips} of the train part{patience}, "
         f"{sizes}, batch {settings.batch}, learning rate {settings.learning_rate:g} "
-        f"({settings.schedule}), windows of {settings.window_ms:g} ms{augmentation}."
+        f"({settings.schedule}), windows of {settings.window_ms:g} ms{noise_filter}"
+        f"{augmentation}."
     )
 
 

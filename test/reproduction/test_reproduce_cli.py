@@ -69,7 +69,6 @@ def test_a_run_that_fails_is_told_at_the_end_and_the_table_is_there(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"table": "table1"}, "unknown table 'table1'"),
         ({"--only": "c4d"}, "table2 has no row 'c4d'"),
         ({"--protocol": "fast"}, "unknown protocol 'fast'"),
         ({"--seeds": "1,1"}, "give 1 to 100 different ones"),
@@ -87,6 +86,25 @@ def test_bad_input_is_one_line(data, tmp_path, changes, reason):
     with pytest.raises(Cs3dError, match=reason) as error:
         run(given["table"], *arguments, "--batch", "8")
     assert "\n" not in str(error.value)
+
+
+def test_an_unknown_table_is_wrong_usage_and_the_known_ones_are_named(capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("table5", "--data", "x", "--out", "y")
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "invalid choice: 'table5'" in told
+    assert all(name in told for name in ("table1", "table2", "table3", "table4", "forks"))
+
+
+@pytest.mark.parametrize("table", ["table2", "table3", "table4", "forks"])
+def test_each_table_that_is_trained_tells_what_it_is_of(table, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(table, "--help")
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert f"OUT/{table}.md" in told
+    assert "--protocol" in told
 
 
 @pytest.mark.parametrize("seeds", ["", "0,", "a", "-1", "0;1", "1.5"])

@@ -174,7 +174,9 @@ class TestFolder:
 
     def test_one_of_another_protocol_is_refused_with_the_difference(self, data, tmp_path):
         begin(data, tmp_path / "out")
-        with pytest.raises(ReproductionError, match=r"settings.epochs was 6, is 13"):
+        with pytest.raises(
+            ReproductionError, match=rf"settings.epochs was {SETTINGS.epochs}, is 13"
+        ):
             begin(data, tmp_path / "out", settings=replace(SMALL, epochs=13))
 
     def test_another_machine_may_go_on(self, data, tmp_path):

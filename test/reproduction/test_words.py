@@ -77,14 +77,17 @@ class TestNotes:
         text = "\n".join(words.notes(study_of("table2", {})))
         assert "size 32 instead of 112" in text
         assert "learning rate 0.0003 instead of 0.0001" in text
-        assert "batch 16 instead" not in text
-        assert "6 epochs over at most 1,400 clips of the train part, 32 px" in text
+        assert "batch 8 instead of 16" in text
+        assert "augmentation none instead" not in text
+        assert "15 epochs over at most 1,400 clips of the train part, 32 px" in text
+        assert "windows of 500 ms, background-activity filter 5 ms, augmentation none." in text
 
     def test_the_papers_protocol_has_none(self):
         study = study_of("table2", {}, protocol="paper", settings=protocol("paper"))
         text = "\n".join(words.notes(study))
         assert "Other than in the paper" not in text
         assert "50 epochs over all clips" in text
+        assert "filter" not in text
         assert "stopped after 10 epochs" in text
 
     def test_growing_pictures_are_told(self):
