@@ -90,9 +90,9 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         f"{times['decode'] * 1e6 / len(packets):.1f} us a packet",
         "bin": f"{window.event_count} events, {window.event_count / times['bin'] * 1e-6:.0f} "
         "M events/s",
-        "infer cs3d": "untrained, float32, frames as pictures",
-        "infer c3d": "untrained, float32, Conv3d",
-        "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, frames as pictures",
+        "infer cs3d": "untrained, float32, folded",
+        "infer c3d": "untrained, float32, folded",
+        "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, folded",
         "end to end": f"shipped weights, {windows} windows of {window_ms:g} ms every "
         f"{DEFAULT_HOP_MS:g} ms",
     }

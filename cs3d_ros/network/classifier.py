@@ -13,7 +13,8 @@ from torch import nn
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.device import move, resolve_device
 from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
-from cs3d_ros.network.frames import frame_form
+from cs3d_ros.network.folded import folded_form
+from cs3d_ros.network.memory import keep_memory
 from cs3d_ros.network.specification import Network
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ _WEIGHTS = Path(__file__).parents[1] / "weights" / "cs3d.safetensors"
 
 class Classifier:
     """A network that classifies windows until it is closed. For one thread at a time.
+
+    On a CPU it runs in its folded form, and from then on the process keeps memory that it has freed
+    (`keep_memory`): without that, half of the time goes into the same memory again and again.
 
     Args:
         network: Is put into evaluation mode and moved to the device.
@@ -63,7 +67,8 @@ class Classifier:
         move(network.eval(), self.device)
         self._network: nn.Module | None = network
         if self.device.type == "cpu":
-            self._network = frame_form(network)
+            self._network = folded_form(network)
+            keep_memory()
 
     @classmethod
     def from_checkpoint(

@@ -13,11 +13,11 @@ import torch
 from cs3d_ros.datasets.manifest import sha256_of
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.network import Network, build, checkpoint
+from cs3d_ros.network.memory import keep_memory
 from cs3d_ros.training.data import TrainingData
 from cs3d_ros.training.errors import TrainingError
 from cs3d_ros.training.folder import CHECKPOINT, RunFolder, open_run
 from cs3d_ros.training.learner import Learner, new_seed
-from cs3d_ros.training.memory import keep_memory
 from cs3d_ros.training.processes import shared, start_fabric
 from cs3d_ros.training.run import Run
 from cs3d_ros.training.settings import TrainingSettings

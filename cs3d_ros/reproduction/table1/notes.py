@@ -141,7 +141,7 @@ def _execution(results: Results) -> str:
     if results.settings.device == "cpu":
         return (
             "The networks run as this package runs them on a CPU: PyTorch, eager, channels last, "
-            "factorized blocks as operations on pictures."
+            "normalization and thresholds folded into the weights."
         )
     return (
         "The networks run as this package runs them on a GPU: PyTorch, eager, its own Conv3d. "

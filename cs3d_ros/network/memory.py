@@ -1,4 +1,4 @@
-"""Memory that stays with the process, for training on a CPU under Linux."""
+"""Memory that stays with the process, for networks on a CPU under Linux."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TOP_PAD_BYTES = 1 << 28
 def keep_memory() -> bool:
     """Let the GNU C library keep memory that was freed, instead of handing it back to the kernel.
 
-    Each step frees and takes the same hundreds of megabytes of activations and gradients. By
-    default each large one is mapped anew, so that the kernel has to hand out and clear all its
-    pages again, which takes about as long as the arithmetic.
+    Each inference frees and takes the same tens of megabytes of activations, each step of training
+    hundreds. By default every large one is mapped anew, so that the kernel has to hand out and
+    clear all its pages again, which takes about as long as the arithmetic.
 
     Returns:
         Whether there is such a library and it did what it was asked.

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from cs3d_ros.training import memory
+from cs3d_ros.network import memory
 
 # Faults of pages while the same 64 MB are taken and freed again and again, after a while.
 _CHILD = """
 import resource, sys, torch
-from cs3d_ros.training.memory import keep_memory
+from cs3d_ros.network.memory import keep_memory
 if sys.argv[1] == "keep":
     assert keep_memory()
 for _ in range(16):
