@@ -8,8 +8,10 @@ import json
 import math
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -21,6 +23,7 @@ from cs3d_ros.energy import (
     EnergyMeter,
     EnergySnapshot,
     EnergyWindow,
+    PowerSourceError,
     above_idle,
     open_source,
 )
@@ -136,15 +139,18 @@ def _watch(arguments: argparse.Namespace) -> int:
         began = time.monotonic()
         rails: tuple[str, ...] = ()
         lines = 0
-        while arguments.duration is None or time.monotonic() - began < arguments.duration:
+        end = math.inf if arguments.duration is None else began + arguments.duration
+        while time.monotonic() < end:
             # Due times that do not drift.
-            time.sleep(max(0.0, began + (lines + 1) * arguments.every - time.monotonic()))
+            due = min(began + (lines + 1) * arguments.every, end)
+            time.sleep(max(0.0, due - time.monotonic()))
             snapshot = meter.snapshot()
-            if not rails and snapshot.reading is not None:
+            is_first = not rails and snapshot.reading is not None
+            if snapshot.reading is not None and is_first:
                 rails = snapshot.reading.rails
                 if file is not None:
                     _write_row(file, ["time_s", "power_w", "energy_j", "state", *rails])
-            if lines % _HEADER_EVERY == 0:
+            if is_first or lines % _HEADER_EVERY == 0:
                 print(_heading(rails))
             seconds = time.monotonic() - began
             print(_line(seconds, snapshot, rails), flush=True)
@@ -165,8 +171,14 @@ def _csv_file(path: Path | None) -> Iterator[IO[str] | None]:
         raise Cs3dError(f"{path}: exists; choose another name") from None
     except OSError as error:
         raise Cs3dError(f"{path}: cannot be written ({error.strerror})") from error
-    with file:
+    try:
         yield file
+    finally:
+        # Closing tries once more to write what could not be written.
+        try:
+            file.close()
+        except OSError as error:
+            raise Cs3dError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _write_row(file: IO[str], row: list[object]) -> None:
@@ -230,7 +242,10 @@ def _measure(arguments: argparse.Namespace) -> int:
         idle = meter.end(begin)
         begin = meter.begin()
         status = _run(arguments.command, to_stderr=arguments.json)
-        window = meter.end(begin)
+        try:
+            window = meter.end(begin)
+        except PowerSourceError as error:
+            raise Cs3dError(f"{error}. The command ended with exit status {status}") from error
         snapshot = meter.snapshot()
     result = _result(window, idle, snapshot, meter, arguments.command, status)
     if arguments.json:
@@ -242,26 +257,41 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 def _run(command: list[str], *, to_stderr: bool) -> int:
     """Run a command to its end and return its exit status; 128 + N for an end by signal N."""
-    try:
-        process = subprocess.Popen(command, stdout=sys.stderr if to_stderr else None)
-    except OSError as error:
-        raise Cs3dError(f"{command[0]}: cannot be run ({error.strerror})") from error
-    try:
-        while True:
-            try:
-                status = process.wait()
-            except KeyboardInterrupt:
-                # Ctrl-C has reached the command as well: what it drew until its end is told.
-                continue
+    with _without_ctrl_c():
+        try:
+            process = subprocess.Popen(command, stdout=sys.stderr if to_stderr else None)
+        except OSError as error:
+            raise Cs3dError(f"{command[0]}: cannot be run ({error.strerror})") from error
+        try:
+            status = process.wait()
             return status if status >= 0 else 128 - status
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(_TERMINATION_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to the command, which it reaches as well: what it drew until its end is told.
+
+    As an exception it could come when the command has just been waited for, and its exit status
+    would be lost.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    # Whoever ignores it, as in the background, hands that on to the command.
+    if handler == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        yield
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(_TERMINATION_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        signal.signal(signal.SIGINT, handler)
 
 
 def _result(
@@ -290,9 +320,9 @@ def _result(
         "command": shlex.join(command),
         "exit_status": status,
     }
-    # JSON has no NaN.
+    # JSON has neither NaN nor infinity.
     return {
-        key: None if isinstance(value, float) and math.isnan(value) else value
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
     }
 
@@ -306,13 +336,19 @@ def _sentence(window: EnergyWindow, idle: EnergyWindow, meter: EnergyMeter) -> s
         else ""
     )
     return (
-        f"{window.energy_j:.2f} ± {window.uncertainty_j:.2f} J in {window.duration_s:.2f} s, "
+        f"{_joules(window.energy_j, window.uncertainty_j)} in {window.duration_s:.2f} s, "
         f"{window.mean_power_w:.2f} W in the mean\n"
-        f"{above_j:.2f} ± {above_uncertainty_j:.2f} J above idle, which is "
+        f"{_joules(above_j, above_uncertainty_j)} above idle, which is "
         f"{idle.mean_power_w:.2f} W\n"
         f"{meter.source.name} ({meter.source.scope}), {window.samples} samples, by "
         f"{window.method}{few}"
     )
+
+
+def _joules(energy_j: float, uncertainty_j: float) -> str:
+    if math.isnan(uncertainty_j):
+        return f"{energy_j:.2f} J (of unknown uncertainty)"
+    return f"{energy_j:.2f} ± {uncertainty_j:.2f} J"
 
 
 def _tell(text: str) -> None:

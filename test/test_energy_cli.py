@@ -22,7 +22,15 @@ while True:
     say(f"RAM 1/2MB (lfb 1x1MB) CPU [1%@729] VDD_IN {{watts}}000mW/1mW VDD_SOC 1500mW/1mW")
     time.sleep(interval_s)
 """
-BUSY = "import pathlib,time; p=pathlib.Path('busy'); p.touch(); time.sleep(1.0); p.unlink()"
+BUSY = """
+import pathlib, time
+busy = pathlib.Path('busy')
+busy.touch()
+began = time.monotonic()
+time.sleep(1.0)
+busy.unlink()
+print('busy for', time.monotonic() - began)
+"""
 
 
 @pytest.fixture
@@ -55,15 +63,15 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen:
 def test_a_command_is_measured_above_idle(tmp_path: Path, tools: FakeTools) -> None:
     done = energy(
         tmp_path, "measure", "--idle-s", "0.5", "--interval-ms", "20", "--json", "--",
-        sys.executable, "-c", f"print('said'); {BUSY}",
+        sys.executable, "-c", BUSY,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert "said" in done.stderr
+    busy_s = float(done.stderr.partition("busy for ")[2].split()[0])
     assert result["idle_power_w"] == pytest.approx(4)
     # 9 W for a second, 4 W while Python starts and ends.
-    assert result["energy_above_idle_j"] == pytest.approx(5.0, abs=1.0)
-    assert result["energy_j"] == pytest.approx(5.0 + 4 * result["duration_s"], abs=1.0)
+    assert result["energy_above_idle_j"] == pytest.approx(5 * busy_s, abs=1.0)
+    assert result["energy_j"] == pytest.approx(5 * busy_s + 4 * result["duration_s"], abs=1.0)
     assert result["mean_power_w"] == pytest.approx(result["energy_j"] / result["duration_s"])
     assert 0 < result["energy_uncertainty_j"] < 0.5
     assert result["samples"] > 20
@@ -75,7 +83,7 @@ def test_the_exit_status_is_that_of_the_command(tmp_path: Path, tools: FakeTools
     done = energy(tmp_path, "measure", "--idle-s", "0.2", "--", "sh", "-c", "echo here; exit 7")
     assert done.returncode == 7
     assert done.stdout == "here\n"
-    assert "J above idle, which is 4.00 W" in done.stderr
+    assert "above idle, which is 4.00 W" in done.stderr
     assert "take a shorter --interval-ms" in done.stderr
 
 
@@ -83,11 +91,12 @@ def test_a_command_that_nobody_looked_at_has_no_uncertainty(
     tmp_path: Path, tools: FakeTools
 ) -> None:
     done = energy(
-        tmp_path, "measure", "--idle-s", "2.1", "--interval-ms", "1000", "--json", "--", "true"
+        tmp_path, "measure", "--idle-s", "1.1", "--interval-ms", "1000", "--json", "--", "true"
     )
     result = json.loads(done.stdout)
     assert result["samples"] == 0
     assert result["energy_uncertainty_j"] is None
+    assert "nan" not in done.stdout.lower()
 
 
 def test_an_end_by_a_signal_is_told_as_a_shell_does(tmp_path: Path, tools: FakeTools) -> None:
@@ -189,7 +198,7 @@ def test_a_source_that_is_lost_is_told_and_watched_on(tmp_path: Path, tools: Fak
     tools.install(
         "tegrastats",
         """
-for _ in range(20):
+for _ in range(40):
     say("VDD_IN 1000mW/1mW")
     time.sleep(interval_s)
 sys.exit(5)
@@ -203,6 +212,43 @@ sys.exit(5)
     states = [row["state"] for row in csv.DictReader((tmp_path / "power.csv").open())]
     assert states[0] == "running"
     assert "running" in states[states.index("lost") :]
+
+
+def test_a_watch_is_no_longer_than_its_duration(tmp_path: Path, tools: FakeTools) -> None:
+    done = energy(tmp_path, "watch", "--every", "50", "--duration", "0.3", timeout_s=30)
+    assert len(done.stdout.splitlines()) == 2 + 1
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, tools: FakeTools) -> None:
+    """A file may not grow beyond a block: what is written ends in an error, as on a full disk."""
+    shell = f"ulimit -f 1; exec {sys.executable} -m cs3d_ros.cli energy watch --every 0.002"
+    done = subprocess.run(
+        ["bash", "-c", f"{shell} --interval-ms 10 --duration 30 --csv power.csv"],
+        env={**os.environ, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "cs3d: power.csv: cannot be written (File too large)\n"
+
+
+def test_a_source_that_is_lost_meanwhile_does_not_hide_how_the_command_ended(
+    tmp_path: Path, tools: FakeTools
+) -> None:
+    tools.install(
+        "tegrastats", "for _ in range(50):\n    say('VDD_IN 1/1')\n    time.sleep(interval_s)\n"
+    )
+    done = energy(
+        tmp_path, "measure", "--idle-s", "0.1", "--interval-ms", "20", "--", "sh", "-c",
+        "sleep 2; exit 7",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "was lost while energy was measured: " in done.stderr
+    assert "The command ended with exit status 7" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_interrupted_watch_ends_quietly(tmp_path: Path, tools: FakeTools) -> None:

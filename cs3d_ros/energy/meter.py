@@ -12,6 +12,7 @@ from cs3d_ros.energy.tally import Mark, MeterState, Tally, window_between
 from cs3d_ros.energy.window import EnergyWindow, Method
 
 _LONGEST_BACKOFF_S = 30.0
+_GRACE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class EnergySnapshot:
 
     Attributes:
         state: `starting` until the first reading, then `running`; `lost` from the moment the
-            source fails until it gives a reading again; `stopped` outside start and stop.
+            source fails, or hangs for longer than it may, until it gives a reading again;
+            `stopped` outside start and stop.
         error: Why the source was lost, empty in every other state.
         energy_j: Energy since start in joules, up to the newest reading, without the time in
             which the source was lost.
@@ -77,6 +79,7 @@ class EnergyMeter:
         self._backoff_s = backoff_s
         self._lock = threading.Condition()
         self._tally = Tally(state="stopped")
+        self._began_ns = 0
         self._idle_since_ns: int | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,8 +95,15 @@ class EnergyMeter:
             return
         with self._lock:
             self._tally = Tally()
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._sample, name="energy meter", daemon=True)
+            self._began_ns = time.monotonic_ns()
+        # Of its own, as a thread that hung in a driver at the last stop may still come back.
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._sample,
+            args=(self._tally, self._stopping),
+            name="energy meter",
+            daemon=True,
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -103,7 +113,9 @@ class EnergyMeter:
             return
         self._stopping.set()
         self._source.stop()
-        thread.join()
+        # A sensor may hang inside its driver for good; that must not hang us too.
+        thread.join(_GRACE_S)
+        self._end(self._tally)
 
     def __enter__(self) -> "EnergyMeter":
         """Start and return the meter."""
@@ -144,7 +156,8 @@ class EnergyMeter:
             PowerSourceError: The source gives no reading.
         """
         with self._lock:
-            if not self._lock.wait_for(lambda: self._tally.state == "running", timeout_s):
+            self._lock.wait_for(lambda: self._tally.state in ("running", "stopped"), timeout_s)
+            if self._tally.state != "running":
                 why = self._tally.error or f"the energy meter is {self._tally.state}"
                 raise PowerSourceError(f"there is no power reading to begin with: {why}")
         return self._mark(synchronize)
@@ -173,6 +186,8 @@ class EnergyMeter:
             if not self._lock.wait_for(lambda: end.edge is not None or end.error, timeout_s):
                 self._tally.marks.remove(end)
                 end.error = f"no reading within {timeout_s:g} s"
+            if begin.t_ns < self._began_ns:
+                raise PowerSourceError("the energy meter was stopped since the begin")
             return window_between(
                 begin,
                 end,
@@ -195,13 +210,17 @@ class EnergyMeter:
         """Return the present state. Never waits for the source."""
         with self._lock:
             t = self._tally
+            age_s = (time.monotonic_ns() - t.newest.t_ns) * 1e-9 if t.newest else math.nan
+            state, error = t.state, t.error
+            if state == "running" and age_s > self._timeout_s:
+                state, error = "lost", f"{self._source.name}: no reading for {age_s:.0f} s"
             return EnergySnapshot(
-                state=t.state,
-                error=t.error,
+                state=state,
+                error=error,
                 energy_j=t.energy_j,
                 covered_s=t.covered_s,
                 reading=t.newest,
-                age_s=(time.monotonic_ns() - t.newest.t_ns) * 1e-9 if t.newest else math.nan,
+                age_s=age_s,
                 samples=t.samples,
                 sample_period_s=t.covered_s / t.intervals if t.intervals else math.nan,
                 idle_power_w=t.idle_j / t.idle_s if t.idle_s else math.nan,
@@ -209,28 +228,35 @@ class EnergyMeter:
                 method="counter" if t.intervals and not t.uncounted else "trapezoid",
             )
 
-    def _sample(self) -> None:
+    def _sample(self, tally: Tally, stopping: threading.Event) -> None:
         backoff_s = self._backoff_s
         try:
-            while not self._stopping.is_set():
+            while not stopping.is_set():
                 try:
                     self._source.start()
-                    while not self._stopping.is_set():
+                    while not stopping.is_set():
                         reading = self._source.read(self._timeout_s)
                         with self._lock:
-                            self._tally.add(reading, self._idle_since_ns)
+                            if stopping.is_set():
+                                break
+                            tally.add(reading, self._idle_since_ns)
                             self._lock.notify_all()
                         backoff_s = self._backoff_s
                 except PowerSourceError as error:
-                    if self._stopping.is_set():
-                        break
                     with self._lock:
-                        self._tally.lose(str(error))
+                        if stopping.is_set():
+                            break
+                        tally.lose(str(error))
                         self._lock.notify_all()
-                    self._stopping.wait(backoff_s)
+                    stopping.wait(backoff_s)
                     backoff_s = min(2.0 * backoff_s, _LONGEST_BACKOFF_S)
         finally:
-            self._source.stop()
-            with self._lock:
-                self._tally.stop()
-                self._lock.notify_all()
+            # Not a new run's, where this one comes back late.
+            if stopping is self._stopping:
+                self._source.stop()
+            self._end(tally)
+
+    def _end(self, tally: Tally) -> None:
+        with self._lock:
+            tally.stop()
+            self._lock.notify_all()

@@ -1,9 +1,10 @@
 """Power of a Jetson module from `tegrastats`, which every JetPack ships."""
 
 import re
+from collections import Counter
 
 from cs3d_ros.energy.process import ProcessPowerSource
-from cs3d_ros.energy.rails import is_connected, total_of
+from cs3d_ros.energy.rails import PLACE_MARK, is_connected, total_of
 from cs3d_ros.energy.source import PowerReading
 
 # "VDD_IN 4761mW/4778mW": current and average since start, without the unit before JetPack 5, and
@@ -41,6 +42,7 @@ def parse_line(line: str, t_ns: int) -> PowerReading | None:
     """Read the power rails from a line of `tegrastats` of any JetPack, 4 to 7.
 
     The current value counts: the average that stands beside it runs since tegrastats was started.
+    Of several rails with one name the second is called `NAME@2`, and so on.
 
     Args:
         line: The line, with or without a time stamp before it.
@@ -49,12 +51,14 @@ def parse_line(line: str, t_ns: int) -> PowerReading | None:
     Returns:
         The reading in watts, or None if the line has no power rail.
     """
-    # AGX Orin prints two channels that are not connected.
-    power_w = {
-        name: int(milliwatts) / 1000.0
-        for name, milliwatts in _RAIL.findall(line)
-        if is_connected(name)
-    }
+    power_w: dict[str, float] = {}
+    times: Counter[str] = Counter()
+    for name, milliwatts in _RAIL.findall(line):
+        # AGX Orin prints two channels that are not connected.
+        if is_connected(name):
+            times[name] += 1
+            place = f"{PLACE_MARK}{times[name]}" if times[name] > 1 else ""
+            power_w[name + place] = int(milliwatts) / 1000.0
     if not power_w:
         return None
     total_w, estimated = total_of(power_w)

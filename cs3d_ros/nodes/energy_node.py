@@ -67,7 +67,10 @@ class EnergyNode(ManagedNode):
         self._meter: EnergyMeter | None = None
         self._no_source = ""
         self._inferences = 0
+        # Of these, how many have their energy in the sum, and up to which that has been decided.
+        self._measured = self._decided = 0
         self._before: EnergySnapshot | None = None
+        self._recent_w = math.nan
         self._timer: Timer | None = None
         self._subscription: Subscription | None = None
         self._energy = self.create_lifecycle_publisher(
@@ -89,17 +92,20 @@ class EnergyNode(ManagedNode):
             self._no_source = str(error)
             self.get_logger().warning(f"energy is not measured: {error}")
         else:
+            # It has shown that it works. While nothing is measured, nothing shall run.
+            source.stop()
             self._no_source = ""
             self._meter = EnergyMeter(source)
             self.get_logger().info(f"power from {source.name} ({source.scope})")
 
     def activate(self) -> None:
         """Start to integrate, from zero."""
-        self._inferences = 0
-        self._before = None
+        self._inferences = self._measured = self._decided = 0
+        self._recent_w = math.nan
         if self._meter is not None:
             self._meter.start()
             self._meter.mark_idle()
+            self._before = self._meter.snapshot()
         self._subscription = self.create_subscription(
             ExpressionStamped, "fer/expression", self._on_expression, 10
         )
@@ -124,7 +130,8 @@ class EnergyNode(ManagedNode):
     def cleanup(self) -> None:
         """Release the power source."""
         if self._meter is not None:
-            self._meter.source.stop()
+            # An activation that was interrupted has not been deactivated.
+            self._meter.stop()
             self._meter = None
 
     def _on_expression(self, msg: ExpressionStamped) -> None:
@@ -134,10 +141,23 @@ class EnergyNode(ManagedNode):
 
     def _publish(self) -> None:
         snapshot = self._meter.snapshot() if self._meter is not None else None
-        recent_w = _mean_power_w(self._before, snapshot)
-        self._before = snapshot
+        if snapshot is not None:
+            self._follow(snapshot)
         self._energy.publish(self._energy_msg(snapshot))
-        self._diagnostics.publish(self._diagnostics_msg(snapshot, recent_w))
+        self._diagnostics.publish(self._diagnostics_msg(snapshot))
+
+    def _follow(self, now: EnergySnapshot) -> None:
+        """Take note of what has come since the last new reading, if another one is here."""
+        before = self._before
+        if before is None or now.state != "running" or now.losses != before.losses:
+            # Whatever was inferred since, its energy is in no sum.
+            self._recent_w = math.nan
+        elif now.covered_s > before.covered_s:
+            self._recent_w = (now.energy_j - before.energy_j) / (now.covered_s - before.covered_s)
+            self._measured += self._inferences - self._decided
+        else:
+            return
+        self._decided, self._before = self._inferences, now
 
     def _idle_power_w(self, snapshot: EnergySnapshot) -> float:
         given: float = self.parameters["idle_power_w"]
@@ -161,12 +181,12 @@ class EnergyNode(ManagedNode):
         msg.energy_j = snapshot.energy_j
         msg.idle_power_w = idle_power_w = self._idle_power_w(snapshot)
         msg.sample_period_s = snapshot.sample_period_s
-        if self._inferences:
+        if self._measured:
             above_idle_j = snapshot.energy_j - idle_power_w * snapshot.covered_s
-            msg.energy_per_inference_j = above_idle_j / self._inferences
+            msg.energy_per_inference_j = above_idle_j / self._measured
         return msg
 
-    def _diagnostics_msg(self, snapshot: EnergySnapshot | None, recent_w: float) -> DiagnosticArray:
+    def _diagnostics_msg(self, snapshot: EnergySnapshot | None) -> DiagnosticArray:
         values: dict[str, object] = {"inferences": self._inferences}
         if snapshot is None or self._meter is None:
             level, message = DiagnosticStatus.WARN, self._no_source
@@ -176,18 +196,20 @@ class EnergyNode(ManagedNode):
                 level, message = DiagnosticStatus.WARN, f"power source lost: {snapshot.error}"
             elif snapshot.state == "stopped":
                 level, message = DiagnosticStatus.WARN, "sampling has stopped; see the log"
-            elif 0.0 < self.parameters["power_budget_w"] < recent_w:
+            elif 0.0 < self.parameters["power_budget_w"] < self._recent_w:
                 level = DiagnosticStatus.WARN
                 message = (
-                    f"{recent_w:.1f} W are above the budget of "
+                    f"{self._recent_w:.1f} W are above the budget of "
                     f"{self.parameters['power_budget_w']:g} W"
                 )
+            if level != DiagnosticStatus.OK:
                 self.get_logger().warning(message, throttle_duration_sec=_WARN_EVERY_S)
+            reading = snapshot.reading if snapshot.state == "running" else None
             values |= {
                 "source": self._meter.source.name,
                 "scope": self._meter.source.scope,
-                "power_w": snapshot.reading.power_w if snapshot.reading else math.nan,
-                "mean_power_w": recent_w,
+                "power_w": math.nan if reading is None else reading.power_w,
+                "mean_power_w": self._recent_w,
                 "energy_j": snapshot.energy_j,
                 "method": snapshot.method,
                 "idle_power_w": self._idle_power_w(snapshot),
@@ -203,13 +225,6 @@ class EnergyNode(ManagedNode):
             message,
             values,
         )
-
-
-def _mean_power_w(before: EnergySnapshot | None, now: EnergySnapshot | None) -> float:
-    """Mean power between two snapshots in watts; NaN where nothing was sampled in between."""
-    if before is None or now is None or now.covered_s <= before.covered_s:
-        return math.nan
-    return (now.energy_j - before.energy_j) / (now.covered_s - before.covered_s)
 
 
 def create() -> EnergyNode:

@@ -157,6 +157,14 @@ def test_channels_that_are_not_connected_are_no_rails() -> None:
     assert reading.rails == ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO")
 
 
+def test_rails_of_one_name_are_told_apart_and_all_are_in_the_sum() -> None:
+    reading = parse_line("VDD_SOC 1000mW/1mW VDD_5V 300mW/1mW VDD_5V 200mW/1mW", 0)
+    assert reading is not None
+    assert reading.rails == ("VDD_SOC", "VDD_5V", "VDD_5V@2")
+    assert reading.power_w == pytest.approx(1.5)
+    assert reading.estimated
+
+
 def test_the_current_value_counts_not_the_average_or_the_peak() -> None:
     reading = parse_line("VDD_IN 1000mW/2000mW/9000mW VDD_SOC 10mW/20mW/90mW", 0)
     assert reading is not None

@@ -67,6 +67,7 @@ def test_integrates_power(graph: Graph, tools, bare):
         "energy_node", "-r", "__ns:=/steady", env=bare, rate_hz=20.0, interval_ms=20
     )
     assert graph.change_state("steady/fer_energy", CONFIGURE)
+    assert not tools.living(), "it runs while nothing is measured"
     assert graph.change_state("steady/fer_energy", ACTIVATE)
     assert graph.spin_until(lambda: len(energy) > 40, 20.0)
     first, last = energy[10], energy[-1]
@@ -114,12 +115,42 @@ def test_energy_of_an_inference(graph: Graph, tools, bare):
     assert 2.0 < above_idle_j < 8.0
 
 
+def test_an_inference_without_power_readings_does_not_share_the_energy(graph: Graph, tools, bare):
+    """One inference while the source runs, and ten after it was lost for good."""
+    once = "if len(open(os.path.dirname(sys.argv[0]) + '/pids').readlines()) > 2: sys.exit()\n"
+    tools.install("tegrastats", once + ENDS.replace("15", "100"))
+    name = graph.unused_name()
+    energy = graph.collect(EnergyStamped, f"/{name}/fer/energy")
+    graph.run(
+        "energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=20.0, interval_ms=20,
+        idle_power_w=1.0,
+    )  # fmt: skip
+    expressions = graph.node.create_publisher(ExpressionStamped, f"/{name}/fer/expression", 100)
+    assert graph.change_state(f"{name}/fer_energy", CONFIGURE)
+    assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
+    assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
+    assert graph.spin_until(lambda: energy and energy[-1].energy_j > 0, 20.0)
+    expressions.publish(ExpressionStamped())
+    assert graph.spin_until(
+        lambda: energy and not math.isnan(energy[-1].energy_per_inference_j), 20
+    )
+    assert graph.spin_until(lambda: math.isnan(energy[-1].power_w), 20.0)
+    assert energy[-1].source == "tegrastats"
+    assert not energy[-1].rails
+    for _ in range(10):
+        expressions.publish(ExpressionStamped())
+        graph.spin(0.05)
+    assert graph.spin_until(lambda: energy[-1].inferences == 11, 20.0)
+    # 4 W, of which 1 W is drawn anyway.
+    assert energy[-1].energy_per_inference_j == pytest.approx(0.75 * energy[-1].energy_j, rel=1e-3)
+
+
 def test_warns_above_the_power_budget(graph: Graph, tools, bare):
     tools.install("tegrastats", STEADY)
     name = graph.unused_name()
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
     process = graph.run(
-        "energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=10.0, power_budget_w=3.5
+        "energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=20.0, power_budget_w=3.5
     )
     assert graph.change_state(f"{name}/fer_energy", CONFIGURE)
     assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
@@ -133,6 +164,11 @@ def test_warns_above_the_power_budget(graph: Graph, tools, bare):
     values = {v.key: v.value for v in newest().values}
     assert float(values["mean_power_w"]) == pytest.approx(4.0)
     assert values["method"] == "trapezoid"
+    # Every other message comes without a new reading, and is no reason to take it back.
+    count = len(diagnostics)
+    assert graph.spin_until(lambda: len(diagnostics) > count + 10, 20.0)
+    levels = {s.level for d in diagnostics[count:] for s in d.status if name in s.name}
+    assert levels == {b"\x01"}
     assert graph.set_parameter(f"{name}/fer_energy", "power_budget_w", 4.5) == (True, "")
     assert graph.spin_until(lambda: newest().level == b"\x00", 10.0)
 
@@ -142,11 +178,16 @@ def test_a_given_idle_power_goes_before_the_observed_one(graph: Graph, tools, ba
     tools.install("tegrastats", STEADY)
     name = graph.unused_name()
     energy = graph.collect(EnergyStamped, f"/{name}/fer/energy")
-    graph.run("energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=20.0, idle_power_w=3.0)
+    # Simulated time, which stands still here, is no reason to be silent.
+    graph.run(
+        "energy_node", "-r", f"__ns:=/{name}", env=bare, rate_hz=20.0, idle_power_w=3.0,
+        use_sim_time=True,
+    )  # fmt: skip
     expressions = graph.node.create_publisher(ExpressionStamped, f"/{name}/fer/expression", 10)
     assert graph.change_state(f"{name}/fer_energy", CONFIGURE)
     assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
     assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
+    assert graph.spin_until(lambda: energy and energy[-1].energy_j > 0, 20.0)
     expressions.publish(ExpressionStamped())
     assert graph.spin_until(lambda: energy and energy[-1].energy_j > 8, 20.0)
     last = energy[-1]
@@ -161,9 +202,15 @@ def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
     assert graph.change_state("dying/fer_energy", CONFIGURE)
     assert graph.change_state("dying/fer_energy", ACTIVATE)
     assert graph.spin_until(
-        lambda: any("power source lost" in s.message for d in diagnostics for s in d.status), 20.0
+        lambda: any(
+            "power source lost" in s.message and "dying" in s.name
+            for d in diagnostics
+            for s in d.status
+        ),
+        20.0,
     )
     assert process.running
+    assert "power source lost: tegrastats: ended with exit status 0" in process.output
     assert process.end() < 2.0
     assert tools.living() == []
 
@@ -209,7 +256,7 @@ def test_leaves_no_child_behind(graph: Graph, tools, bare, number):
     process = graph.run("energy_node", "-r", f"__ns:=/{name_space}", env=bare)
     assert graph.change_state(f"{name_space}/fer_energy", CONFIGURE)
     assert graph.change_state(f"{name_space}/fer_energy", ACTIVATE)
-    assert len(tools.living()) == 1
+    assert graph.spin_until(lambda: len(tools.living()) == 1, 10.0)
     assert process.end(number) < 2.0
     assert tools.living() == []
     assert "Traceback" not in process.output
