@@ -26,12 +26,15 @@ class EnergySnapshot:
         error: Why the source was lost, empty in every other state.
         energy_j: Energy since start in joules, up to the newest reading, without the time in
             which the source was lost.
+        uncertainty_j: Standard uncertainty of `energy_j` from the sampling, in joules; see
+            `EnergyWindow`.
         covered_s: The time that `energy_j` covers, in seconds.
         reading: The newest reading, None before the first.
         age_s: How old the newest reading is, in seconds.
         samples: Readings since start.
         sample_period_s: Mean time between readings, in seconds.
         idle_power_w: Mean power in watts over all time marked as idle.
+        idle_uncertainty_w: Its standard uncertainty from the sampling, in watts.
         losses: How many times the source was lost since start.
         method: `counter` where the device itself has counted all of `energy_j`, else `trapezoid`.
     """
@@ -39,12 +42,14 @@ class EnergySnapshot:
     state: MeterState
     error: str
     energy_j: float
+    uncertainty_j: float
     covered_s: float
     reading: PowerReading | None
     age_s: float
     samples: int
     sample_period_s: float
     idle_power_w: float
+    idle_uncertainty_w: float
     losses: int
     method: Method
 
@@ -218,12 +223,14 @@ class EnergyMeter:
                 state=state,
                 error=error,
                 energy_j=t.energy_j,
+                uncertainty_j=t.uncertainty_j,
                 covered_s=t.covered_s,
                 reading=t.newest,
                 age_s=age_s,
                 samples=t.samples,
                 sample_period_s=t.covered_s / t.intervals if t.intervals else math.nan,
                 idle_power_w=t.idle_j / t.idle_s if t.idle_s else math.nan,
+                idle_uncertainty_w=t.idle_uncertainty_w,
                 losses=t.losses,
                 method="counter" if t.intervals and not t.uncounted else "trapezoid",
             )

@@ -71,6 +71,7 @@ class Tally:
     covered_s: float = 0.0
     idle_j: float = 0.0
     idle_s: float = 0.0
+    idle_variance_j2: float = 0.0
     losses: int = 0
     marks: list[Mark] = field(default_factory=list)
 
@@ -99,6 +100,18 @@ class Tally:
         self.state, self.error = "stopped", ""
         self._fail_marks("the energy meter was stopped")
 
+    @property
+    def uncertainty_j(self) -> float:
+        """Standard uncertainty of `energy_j` from the sampling; see `window_between`."""
+        return math.sqrt(self.variance_j2 + self.step_j**2 / 6)
+
+    @property
+    def idle_uncertainty_w(self) -> float:
+        """That of the idle power, in watts; NaN without any."""
+        if not self.idle_s:
+            return math.nan
+        return math.sqrt(self.idle_variance_j2 + self.step_j**2 / 6) / self.idle_s
+
     def _fail_marks(self, error: str) -> None:
         for mark in self.marks:
             mark.error = error
@@ -111,9 +124,10 @@ class Tally:
         counted = _counted_j(earlier, later)
         change_w = later.power_w - earlier.power_w
         self._resolve(earlier, later, seconds, counted)
+        variance_j2 = 0.0
         if counted is None:
             joules = 0.5 * (earlier.power_w + later.power_w) * seconds
-            self.variance_j2 += 0.5 * (seconds * change_w) ** 2
+            variance_j2 = 0.5 * (seconds * change_w) ** 2
             self.uncounted += 1
         else:
             joules = counted
@@ -121,9 +135,11 @@ class Tally:
         self.intervals += 1
         self.covered_s += seconds
         self.energy_j += joules
+        self.variance_j2 += variance_j2
         if idle_since_ns is not None and earlier.t_ns >= idle_since_ns:
             self.idle_s += seconds
             self.idle_j += joules
+            self.idle_variance_j2 += variance_j2
 
     def _resolve(
         self, earlier: PowerReading, later: PowerReading, seconds: float, counted: float | None

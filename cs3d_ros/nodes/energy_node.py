@@ -159,16 +159,19 @@ class EnergyNode(ManagedNode):
             return
         self._decided, self._before = self._inferences, now
 
-    def _idle_power_w(self, snapshot: EnergySnapshot) -> float:
-        given: float = self.parameters["idle_power_w"]
-        return given or snapshot.idle_power_w
+    def _idle_power_w(self, snapshot: EnergySnapshot) -> tuple[float, float]:
+        """Power without inference and its uncertainty; a given one is taken as it is."""
+        if given := self.parameters["idle_power_w"]:
+            return given, 0.0
+        return snapshot.idle_power_w, snapshot.idle_uncertainty_w
 
     def _energy_msg(self, snapshot: EnergySnapshot | None) -> EnergyStamped:
         msg = EnergyStamped()
         msg.header.stamp = self.get_clock().now().to_msg()
         msg.inferences = self._inferences
         msg.power_w = msg.energy_j = msg.idle_power_w = math.nan
-        msg.energy_per_inference_j = msg.sample_period_s = math.nan
+        msg.energy_per_inference_j = msg.energy_per_inference_uncertainty_j = math.nan
+        msg.sample_period_s = math.nan
         if snapshot is None or self._meter is None:
             return msg
         msg.source = self._meter.source.name
@@ -179,11 +182,16 @@ class EnergyNode(ManagedNode):
             msg.power_w = snapshot.reading.power_w
             msg.power_is_sum = snapshot.reading.estimated
         msg.energy_j = snapshot.energy_j
-        msg.idle_power_w = idle_power_w = self._idle_power_w(snapshot)
+        idle_power_w, idle_uncertainty_w = self._idle_power_w(snapshot)
+        msg.idle_power_w = idle_power_w
         msg.sample_period_s = snapshot.sample_period_s
         if self._measured:
             above_idle_j = snapshot.energy_j - idle_power_w * snapshot.covered_s
             msg.energy_per_inference_j = above_idle_j / self._measured
+            msg.energy_per_inference_uncertainty_j = (
+                math.hypot(snapshot.uncertainty_j, idle_uncertainty_w * snapshot.covered_s)
+                / self._measured
+            )
         return msg
 
     def _diagnostics_msg(self, snapshot: EnergySnapshot | None) -> DiagnosticArray:
@@ -212,7 +220,7 @@ class EnergyNode(ManagedNode):
                 "mean_power_w": self._recent_w,
                 "energy_j": snapshot.energy_j,
                 "method": snapshot.method,
-                "idle_power_w": self._idle_power_w(snapshot),
+                "idle_power_w": self._idle_power_w(snapshot)[0],
                 "samples": snapshot.samples,
                 "sample_period_s": snapshot.sample_period_s,
                 "losses": snapshot.losses,

@@ -109,6 +109,21 @@ def test_the_counter_of_the_device_goes_before_the_power() -> None:
     assert result.uncertainty_j == pytest.approx(5 / math.sqrt(6))
 
 
+def test_all_the_time_is_as_uncertain_as_its_intervals_together() -> None:
+    tally = Tally()
+    assert math.isnan(tally.idle_uncertainty_w)
+    for second in range(11):
+        tally.add(reading(second, second % 2 * 2.0), idle_since_ns=0 if second < 6 else None)
+    # Ten steps of 2 W within a second each, five of them idle.
+    assert tally.uncertainty_j == pytest.approx(math.sqrt(10 * 2**2 / 2))
+    assert tally.idle_uncertainty_w == pytest.approx(math.sqrt(5 * 2**2 / 2) / 5)
+    counting = Tally()
+    for second in range(11):
+        counting.add(reading(second, second % 2 * 2.0, 3.0 * second), idle_since_ns=0)
+    assert counting.uncertainty_j == pytest.approx(3 / math.sqrt(6))
+    assert counting.idle_uncertainty_w == pytest.approx(3 / math.sqrt(6) / 10)
+
+
 def test_a_counter_that_begins_again_is_bridged_by_the_power() -> None:
     counts = [100.0, 105.0, 2.0, 7.0, 12.0]
     readings = [reading(t, 5.0, count) for t, count in enumerate(counts)]

@@ -82,6 +82,7 @@ def test_integrates_power(graph: Graph, tools, bare):
     # Two snapshots are each up to a sample (and a slow machine's moment) behind.
     assert last.energy_j - first.energy_j == pytest.approx(4.0 * seconds, abs=1.0)
     assert math.isnan(last.energy_per_inference_j)
+    assert math.isnan(last.energy_per_inference_uncertainty_j)
     # Deactivated, the tool is gone; activated again, all counts start at zero.
     assert graph.change_state("steady/fer_energy", DEACTIVATE)
     assert graph.spin_until(lambda: not tools.living(), 5.0)
@@ -113,6 +114,8 @@ def test_energy_of_an_inference(graph: Graph, tools, bare):
     assert last.idle_power_w == pytest.approx(4.0, abs=0.5)
     above_idle_j = last.energy_per_inference_j * 20
     assert 2.0 < above_idle_j < 8.0
+    # One step of 2 W between two samples of about 20 ms, and what that does to the idle power.
+    assert 0.0 < last.energy_per_inference_uncertainty_j < 0.2 * last.energy_per_inference_j
 
 
 def test_an_inference_without_power_readings_does_not_share_the_energy(graph: Graph, tools, bare):
@@ -193,6 +196,7 @@ def test_a_given_idle_power_goes_before_the_observed_one(graph: Graph, tools, ba
     last = energy[-1]
     assert (last.inferences, last.idle_power_w) == (1, 3.0)
     assert last.energy_per_inference_j == pytest.approx(last.energy_j / 4, rel=1e-3)
+    assert last.energy_per_inference_uncertainty_j == 0.0
 
 
 def test_a_source_that_dies_is_reported(graph: Graph, tools, bare):
