@@ -99,7 +99,8 @@ def _device(results: Results) -> str:
     lines = [f"Device: {on}." if on else f"Device: {results.settings.device}."]
     power = results.power
     if power is None:
-        reason = f": {results.no_power}" if results.no_power else ""
+        # Why each source failed is a page of text, and stands in the JSON.
+        reason = f": {results.no_power.partition('. Tried:')[0]}" if results.no_power else ""
         lines.append(f"**Energy: not measured**{reason}.")
     else:
         scope = SCOPES.get(power.scope, power.scope)
