@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from cs3d_ros.energy import PowerSourceError, open_source
@@ -21,6 +22,7 @@ def say(line):
 """
 
 
+@cache
 def own_source() -> str:
     """A power source of this machine that is no command on PATH; empty if it has none."""
     for name in ("ina3221", "jtop", "nvml", "rapl"):
