@@ -1,0 +1,203 @@
+"""Which engine runs a network: the one that is asked for, or the fastest that is right."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cs3d_ros.errors import Cs3dError
+from cs3d_ros.network.engines import ENGINES
+from cs3d_ros.network.engines.engine import (
+    PRECISIONS,
+    Engine,
+    EngineError,
+    EngineRequest,
+    EngineUnavailableError,
+)
+
+AUTO = "auto"
+"""The word that asks for the fastest engine."""
+
+CANDIDATES = {
+    "cpu": ("openvino", "torch", "onnxruntime"),
+    "cuda": ("tensorrt", "cuda-graph", "torch"),
+}
+"""What `auto` tries, by type of device. `torch-compile` is left out: it compiles for minutes."""
+
+TOLERANCES = {"float32": 1e-4, "tf32": 1e-2, "bfloat16": 5e-2, "float16": 1e-2}
+"""How far logits may be from the reference's, as a share of its largest logit, by precision."""
+
+_PROBE_S = 0.3
+_MIN_PROBES, _MAX_PROBES = 3, 30
+# Of the cells of a window, 1 to 3 % hold something where a face moves.
+_FILLED = 0.03
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine that was checked, and why it is this one.
+
+    Attributes:
+        engine: Ready to serve.
+        reason: One line for people: what was chosen, and what became of the others.
+        failures: One line for each engine that should have worked here and did not.
+    """
+
+    engine: Engine
+    reason: str
+    failures: tuple[str, ...] = ()
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the names that can be asked for; `auto` is the last."""
+    return (*ENGINES, AUTO)
+
+
+def open_engine(name: str, request: EngineRequest, without: Sequence[str] = ()) -> Choice:
+    """Return an engine whose answer to one window is the reference's.
+
+    The reference is the network of `Conv3d` modules on the CPU, in float32.
+
+    Args:
+        name: One of `engine_names()`.
+        request: What it is to run.
+        without: Names that `auto` leaves out.
+
+    Raises:
+        EngineError: The name is unknown; the engine that was asked for is not available, fails or
+            answers wrongly; or all that `auto` tried do.
+    """
+    if name not in engine_names():
+        raise EngineError(f"unknown engine {name!r}; choose one of {', '.join(engine_names())}")
+    if request.precision not in PRECISIONS:
+        raise EngineError(
+            f"unknown precision {request.precision!r}; choose one of {', '.join(PRECISIONS)}"
+        )
+    window = sample_window(request.input_shape)
+    expected = _reference(request, window)
+    if name != AUTO:
+        try:
+            engine = _made(name, request, window, expected)
+        except EngineError as error:
+            raise type(error)(
+                f"engine {name}: {error}; choose another one, or {AUTO} for the fastest that works"
+            ) from error
+        return Choice(engine, f"{engine.version}, as asked for")
+    return _fastest(request, window, expected, without)
+
+
+def sample_window(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Return random windows about as full as those of a camera, float32."""
+    random = np.random.default_rng(seed)
+    window = random.random(shape, np.float32)
+    window[random.random(shape, np.float32) >= _FILLED] = 0
+    return window
+
+
+def _fastest(
+    request: EngineRequest, window: np.ndarray, expected: np.ndarray, without: Sequence[str]
+) -> Choice:
+    best: Engine | None = None
+    best_ms = np.inf
+    others: dict[str, str] = {}
+    failures: list[str] = []
+    for name in CANDIDATES[request.device.type]:
+        if name in without:
+            continue
+        try:
+            engine = _made(name, request, window, expected)
+        except EngineUnavailableError as error:
+            others[name] = str(error)
+            continue
+        except EngineError as error:
+            others[name] = "failed"
+            failures.append(f"engine {name}: {error}")
+            continue
+        took_ms = _median_ms(engine, window)
+        loser, loser_ms = engine, took_ms
+        if took_ms < best_ms:
+            loser, loser_ms = best, best_ms
+            best, best_ms = engine, took_ms
+        if loser is not None:
+            others[loser.name] = f"{loser_ms:.1f} ms"
+            loser.close()
+    if best is None:
+        raise EngineError(
+            "no engine can run the network: "
+            + "; ".join(f"{name}: {why}" for name, why in others.items())
+        )
+    losers = "; ".join(f"{name}: {why}" for name, why in others.items())
+    reason = f"{best.version}, {best_ms:.1f} ms a window" + (f" ({losers})" if losers else "")
+    return Choice(best, reason, tuple(failures))
+
+
+def _made(
+    name: str, request: EngineRequest, window: np.ndarray, expected: np.ndarray
+) -> Engine:
+    """Make an engine and check what it says.
+
+    Raises:
+        EngineError: It is not available, fails, or answers wrongly.
+    """
+    kind = ENGINES[name]
+    if request.device.type not in kind.DEVICES:
+        raise EngineUnavailableError(f"runs on {' and '.join(kind.DEVICES)} only")
+    if request.precision not in kind.PRECISIONS:
+        raise EngineUnavailableError(
+            f"computes in {' or '.join(kind.PRECISIONS)}, not in {request.precision}"
+        )
+    try:
+        engine = kind(request)
+    except EngineError:
+        raise
+    except Cs3dError as error:
+        raise EngineError(str(error)) from error
+    except Exception as error:
+        # Libraries raise what they like.
+        raise EngineError(f"cannot be made: {_first_line(error)}") from error
+    try:
+        found = engine.infer(window[None])[0]
+    except Exception as error:
+        engine.close()
+        raise EngineError(f"does not answer: {_first_line(error)}") from error
+    scale = float(np.abs(expected).max())
+    error_share = float(np.abs(found - expected).max()) / scale
+    tolerance = TOLERANCES[request.precision]
+    # Written so that NaN fails.
+    if not error_share <= tolerance:
+        engine.close()
+        raise EngineError(
+            f"its answer to a test window is off by {error_share:.2g} of the largest logit, "
+            f"expected at most {tolerance:g}"
+        )
+    return engine
+
+
+def _reference(request: EngineRequest, window: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        logits: np.ndarray = request.network(torch.from_numpy(window[None])).numpy()[0]
+    if not np.isfinite(logits).all() or not np.abs(logits).max() > 0:
+        raise EngineError(
+            "the network answers a test window with logits that are not finite or all zero; its "
+            "weights are of no use"
+        )
+    return logits
+
+
+def _median_ms(engine: Engine, window: np.ndarray) -> float:
+    times: list[float] = []
+    while len(times) < _MIN_PROBES or (sum(times) < _PROBE_S and len(times) < _MAX_PROBES):
+        began = time.perf_counter()
+        engine.infer(window[None])
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1e3
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -1,0 +1,74 @@
+"""The engine `torch`: PyTorch itself, which is always there."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+from cs3d_ros.network.device import move
+from cs3d_ros.network.engines.engine import Engine, EngineError, EngineRequest
+from cs3d_ros.network.folded import folded_form
+from cs3d_ros.network.memory import keep_memory
+from cs3d_ros.network.specification import Network
+
+
+def execution_form(network: Network, device: torch.device) -> nn.Module:
+    """Return a module that computes what the network does in evaluation, for a device.
+
+    On a CPU it is the folded form, and from then on the process keeps memory that it has freed
+    (`keep_memory`): without that, half of the time goes into the same memory again and again. On
+    a GPU it is the network itself, moved there.
+
+    Raises:
+        DeviceError: If the device does not take it.
+    """
+    if device.type == "cpu":
+        keep_memory()
+        return folded_form(network)
+    move(network, device)
+    return network
+
+
+class TorchEngine(Engine):
+    """See `execution_form`."""
+
+    name = "torch"
+    DEVICES = ("cpu", "cuda")
+
+    def __init__(self, request: EngineRequest) -> None:
+        self._device = request.device
+        network = request.network
+        if self._device.type != "cpu":
+            # Moving is in place.
+            network = copy.deepcopy(network)
+        self._module: nn.Module | None = execution_form(network, self._device)
+
+    @property
+    def version(self) -> str:
+        """Of torch."""
+        return f"torch {torch.__version__}"
+
+    def infer(self, windows: np.ndarray, shift: int | None = None) -> np.ndarray:
+        """See `Engine.infer`."""
+        assert self._module is not None
+        try:
+            with torch.inference_mode():
+                logits = self._module(torch.from_numpy(windows).to(self._device))
+                answer: np.ndarray = logits.float().cpu().numpy()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise EngineError(f"{self._device} ran out of memory: {error}") from error
+        return answer
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def close(self) -> None:
+        """Drop the network and give its GPU memory back."""
+        self._module = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
