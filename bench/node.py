@@ -1,6 +1,7 @@
 """The node's own overhead, and its memory over time, on a looped replay over DDS.
 
-    python3 bench/node.py [--bag PATH] [--minutes M] [--hop-ms H] [--rate R] [--json]
+    python3 bench/node.py [--bag PATH] [--minutes M] [--hop-ms H] [--rate R] [--model F]
+                          [--engine E] [--json]
 
 Overhead is the time from the arrival of the packet that completes a window to the publication of
 its expression, without the network. It is free of waiting for an earlier window only if the hop is
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 
 from cs3d_ros.msg import ExpressionStamped
 from cs3d_ros.nodes.local_graph import LocalGraph
@@ -25,6 +27,7 @@ from recordings_data import DRAWN_FACE
 
 _QUIET = ("--log-level", "error", "-r", "events:=/event_camera/events")
 _ROWS = 20
+_DROPPED = ("packets_dropped", "events_dropped", "windows_skipped")
 _SAMPLE_PERIOD_S = 0.2
 
 
@@ -34,6 +37,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--hop-ms", type=float, default=2000.0)
     parser.add_argument("--rate", type=float, default=1.0, help="speed of the replay")
+    parser.add_argument("--model", default="untrained", help="as the node's parameter")
+    parser.add_argument("--engine", default="auto", help="as the node's parameter")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     result = measure(arguments)
@@ -43,10 +48,23 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> dict:
     received: list[ExpressionStamped] = []
     memory: list[dict] = []
+    diagnostics: dict[str, str] = {}
+
+    def keep(msg: DiagnosticArray) -> None:
+        for status in msg.status:
+            if status.name.endswith("fer: recognition"):
+                diagnostics.update((pair.key, pair.value) for pair in status.values)
+
     with LocalGraph() as graph:
         graph.node.create_subscription(ExpressionStamped, "/fer/expression", received.append, 100)
+        graph.node.create_subscription(DiagnosticArray, "/diagnostics", keep, 10)
         fer = graph.start(
-            "fer_node", *_QUIET, model="untrained", device="cpu", hop_ms=arguments.hop_ms
+            "fer_node",
+            *_QUIET,
+            model=arguments.model,
+            engine=arguments.engine,
+            device="cpu",
+            hop_ms=arguments.hop_ms,
         )
         graph.bring_up("fer", fer)
         graph.start("player_node", *_QUIET, path=arguments.bag, loop=True, rate=arguments.rate)
@@ -73,6 +91,9 @@ def measure(arguments: argparse.Namespace) -> dict:
         "overhead_median_ms": float(np.median(overhead)),
         "overhead_p99_ms": float(np.percentile(overhead, 99)),
         "packets_lost": received[-1].packets_lost,
+        "model": diagnostics["model"],
+        "engine": diagnostics["engine"],
+        **{key: int(diagnostics[key]) for key in _DROPPED},
         "memory": memory,
     }
 
@@ -90,8 +111,10 @@ def usage(pid: int) -> dict:
 
 def as_text(result: dict) -> str:
     lines = [
-        f"{result['expressions']} expressions, hop {result['hop_ms']:g} ms, rate "
-        f"{result['rate']:g}, {result['packets_lost']} packets lost",
+        f"{result['model']} in {result['engine']}: {result['expressions']} expressions, hop "
+        f"{result['hop_ms']:g} ms, rate {result['rate']:g}",
+        f"{result['packets_lost']} packets lost, {result['packets_dropped']} dropped, "
+        f"{result['events_dropped']} events dropped, {result['windows_skipped']} windows skipped",
         f"inference {result['inference_median_ms']:.1f} ms; overhead median "
         f"{result['overhead_median_ms']:.2f} ms, p99 {result['overhead_p99_ms']:.2f} ms",
         "",

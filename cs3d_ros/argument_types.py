@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cs3d_ros.decision import Decision
@@ -36,6 +36,30 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+
+
+def add_execution(parser: argparse.ArgumentParser, engine: str) -> None:
+    """Add how a network is executed, with its default engine; see `execution_of`."""
+    parser.add_argument(
+        "--engine",
+        default=engine,
+        metavar="E",
+        help="how the network is executed: torch, openvino, onnxruntime, torch-compile, "
+        "cuda-graph, tensorrt, or auto for the fastest that works here (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        metavar="P",
+        help="float32, or on a GPU tf32, bfloat16 or float16 (default: float32)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
+
+
+def execution_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the arguments of `add_execution` say, for `Classifier.from_checkpoint`."""
+    return {name: getattr(arguments, name) for name in ("device", "threads", "engine", "precision")}
 
 
 def add_decision(

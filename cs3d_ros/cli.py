@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING
 
 import cs3d_ros
 from cs3d_ros import (
+    bench_cli,
     dataset_cli,
     energy_cli,
     evaluate_cli,
     events_cli,
+    export_cli,
     faces_cli,
     reproduce_cli,
     train_cli,
 )
-from cs3d_ros.argument_types import add_decision, decision_of
+from cs3d_ros.argument_types import add_decision, add_execution, decision_of, execution_of
 from cs3d_ros.decision import LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS
 from cs3d_ros.errors import Cs3dError
 
@@ -152,8 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     reported = recognize.add_argument_group("what is reported")
     add_decision(reported, LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS)
-    recognize.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    recognize.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
+    add_execution(recognize, "auto")
+    recognize.add_argument(
+        "--activity-gate",
+        action="store_true",
+        help="do not run the network on windows of nothing but noise: say the last result again",
+    )
     recognize.add_argument("--json", action="store_true", help="print one JSON object a line")
     recognize.set_defaults(run=_recognize)
 
@@ -163,7 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     train_cli.add_commands(commands)
     evaluate_cli.add_commands(commands)
     reproduce_cli.add_commands(commands)
+    export_cli.add_commands(commands)
     energy_cli.add_commands(commands)
+    bench_cli.add_commands(commands)
     return parser
 
 
@@ -198,15 +206,16 @@ def _recognize(arguments: argparse.Namespace) -> int:
     from cs3d_ros.events.packets import PacketError
     from cs3d_ros.events.roi import Roi, RoiError
     from cs3d_ros.network.classifier import Classifier
-    from cs3d_ros.recognizer import Recognizer
+    from cs3d_ros.recognizer import DEFAULT_HOP_MS, Recognizer
     from cs3d_ros.recordings import open_recording
 
     options = {"window_ms": arguments.window_ms}
     if arguments.hop_ms is not None:
         options["hop_ms"] = arguments.hop_ms
     with open_recording(arguments.path, arguments.topic) as recording:
+        hop_ms = arguments.hop_ms or DEFAULT_HOP_MS
         classifier = Classifier.from_checkpoint(
-            arguments.checkpoint, device=arguments.device, threads=arguments.threads
+            arguments.checkpoint, **execution_of(arguments), hop_ms=hop_ms
         )
         roi: Roi | ActivitySettings | None = None
         if arguments.roi is not None:
@@ -220,7 +229,12 @@ def _recognize(arguments: argparse.Namespace) -> int:
             background_activity_us=background_activity_us,
         )
         recognizer = Recognizer(
-            classifier, roi=roi, noise=noise, decision=decision_of(arguments), **options
+            classifier,
+            roi=roi,
+            noise=noise,
+            decision=decision_of(arguments),
+            activity_gate=arguments.activity_gate,
+            **options,
         )
         recognizer.warm_up()
         recognised, skipped, last_error = 0, 0, ""
@@ -259,6 +273,7 @@ def _as_json(recognition: Recognition) -> str:
             "probabilities": dict(zip(recognition.labels, recognition.probabilities, strict=True)),
             "event_count": recognition.event_count,
             "inference_ms": recognition.inference_ms,
+            "age_ms": recognition.age_ns * 1e-6,
             "packets_lost": recognition.packets_lost,
             "roi": dataclasses.asdict(recognition.roi),
             "model": recognition.model,

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cs3d_ros.argument_types import add_decision, decision_of, path, positive
+from cs3d_ros.argument_types import (
+    add_decision,
+    add_execution,
+    decision_of,
+    execution_of,
+    path,
+    positive,
+)
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -57,8 +64,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     outputs.add_argument(
         "--predictions", type=path, metavar="OUT.npz", help="write all probabilities"
     )
-    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    evaluate.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
+    add_execution(evaluate, "torch")
     evaluate.add_argument(
         "--batch", type=int, default=8, metavar="N", help="windows at once (default: 8)"
     )
@@ -109,9 +115,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from cs3d_ros.evaluation.summary import as_text, write_json
     from cs3d_ros.network.classifier import Classifier
 
-    classifier = Classifier.from_checkpoint(
-        arguments.checkpoint, device=arguments.device, threads=arguments.threads
-    )
+    classifier = Classifier.from_checkpoint(arguments.checkpoint, **execution_of(arguments))
     evaluation = _evaluated(classifier, arguments)
     print(as_text(evaluation))
     if arguments.json is not None:

@@ -1,7 +1,8 @@
 """Event packets in, recognised expressions out: the whole pipeline without ROS.
 
-    packets → EventStream → NoiseFilter → SlidingWindows → bin_window → Classifier → Decision
-                                └────── ActivityTracker ──────┘
+    packets → EventStream → NoiseFilter → SlidingWindows → (ActivityGate) → RollingTensors
+                                └────── ActivityTracker ─────────┘                │
+                                                             Decision ← Classifier ┘
 
 The node, the command line and the benchmark all run this one.
 """
@@ -10,22 +11,20 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cs3d_ros import events
 from cs3d_ros.decision import Decision
+from cs3d_ros.events import gate
 from cs3d_ros.events.activity import ActivitySettings, ActivityTracker
+from cs3d_ros.events.gate import ActivityGate
 from cs3d_ros.events.noise import NoiseFilter, NoiseSettings
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
 from cs3d_ros.events.roi import Roi, RoiError
+from cs3d_ros.events.rolling import RollingTensors
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.events.tensors import (
-    TensorError,
-    bin_window,
-    channels,
-    representations,
-)
+from cs3d_ros.events.tensors import TensorError, channels, representations
 from cs3d_ros.events.windows import SlidingWindows, Window, WindowError
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ class ReadyWindow:
         roi: The region of the sensor to look at.
         packets_lost: Packets missing so far, by their sequence numbers.
         epoch: How often the stream had started over.
+        changes: Events dropped, or come too late, up to then. Two windows of one epoch hold the
+            same events wherever they overlap, if this is the same for both.
     """
 
     window: Window
@@ -61,11 +62,12 @@ class ReadyWindow:
     roi: Roi
     packets_lost: int
     epoch: int = 0
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What was recognised in one window.
+    """What was recognised in one window, or before it, if the activity gate was closed.
 
     Attributes:
         stamp_ns: ROS time of the window's end, in ns.
@@ -77,9 +79,12 @@ class Recognition:
         event_count: Change events in the window, over the whole sensor, without those that a noise
             filter removed.
         packets_lost: Packets missing so far, by their sequence numbers.
-        inference_ms: Time in the network, in ms.
+        inference_ms: Time in the network, in ms; 0 if it did not run.
         roi: The region of the sensor that the network saw.
         model: Name of the network and its weights; contains `untrained` if they are random.
+        age_ns: How long before `stamp_ns` the window ended that the network saw, in ns of the
+            sensor's time; 0 if it was this one. Otherwise labels, probabilities, expression and
+            roi are those of that window.
     """
 
     stamp_ns: int
@@ -93,6 +98,12 @@ class Recognition:
     inference_ms: float
     roi: Roi
     model: str
+    age_ns: int = 0
+
+    @property
+    def inferred(self) -> bool:
+        """Whether the network saw this window; False: an earlier result, said again."""
+        return self.age_ns == 0
 
     @property
     def confidence(self) -> float:
@@ -128,6 +139,7 @@ class Recognizer:
         noise: NoiseSettings | None = None,
         decision: Decision | None = None,
         max_events: int = DEFAULT_MAX_EVENTS,
+        activity_gate: bool = False,
     ) -> None:
         """Prepare to recognise.
 
@@ -142,6 +154,8 @@ class Recognizer:
             decision: The rule by which an expression is reported, for this recognizer alone; None:
                 the most probable label of each window.
             max_events: How many events may wait in memory; beyond that the oldest are dropped.
+            activity_gate: Whether windows that hold nothing but noise are not shown to the network;
+                see `ActivityGate`.
 
         Raises:
             WindowError: A length or a limit out of range or not finite.
@@ -181,6 +195,13 @@ class Recognizer:
         self._decided_epoch = 0
         self._roi = roi
         self.regions_missed = 0
+        self._asked_before = -1
+        self._tensors = RollingTensors(card.bins, card.size, card.representation)
+        self._activity_gate = activity_gate
+        self._gate: ActivityGate | None = None
+        self._gated_stream: tuple[int, int, int] | None = None
+        self._last: Recognition | None = None
+        self._inferred_end_ns = self._newest_end_ns = self._gated_ns = 0
         self._asked: Roi | None = None
         self._size: tuple[int, int] | None = None
         self._epoch = self.stream.epoch
@@ -188,6 +209,8 @@ class Recognizer:
     def warm_up(self) -> None:
         """Compile the kernels and run the network once, so that no packet waits for that."""
         events.warm_up()
+        if self._activity_gate:
+            gate.warm_up()
         self.classifier.warm_up()
 
     def push(self, packet: EventPacket) -> list[ReadyWindow]:
@@ -209,6 +232,8 @@ class Recognizer:
         decoded = self.noise_filter.apply(decoded)
         if self.tracker is not None:
             self.tracker.observe(decoded, now_ns)
+        # Events are dropped after the windows are cut: the next ones lack them, not these.
+        dropped = self.windows.events_dropped
         windows = self.windows.push(decoded, now_ns)
         if not windows:
             return []
@@ -223,6 +248,7 @@ class Recognizer:
                 roi=roi,
                 packets_lost=self.stream.counters.packets_lost,
                 epoch=self._epoch,
+                changes=dropped + self.windows.events_late,
             )
             for window in windows
         ]
@@ -282,24 +308,60 @@ class Recognizer:
         self._epoch = self.stream.epoch
 
     def classify(self, ready: ReadyWindow) -> Recognition:
-        """Run the network on a window, and decide what to report; oldest windows first."""
-        card = self.classifier.card
-        tensor = bin_window(
-            ready.window,
-            ready.roi,
-            bins=card.bins,
-            size=card.size,
-            representation=card.representation,
-        )
+        """Run the network on a window, and decide what to report; oldest windows first.
+
+        With the activity gate, a window of nothing but noise is neither evidence of an expression
+        nor of none: the last result is said again, and the rule of decision does not learn of it.
+        Its time stands still meanwhile, so that it goes on from what it had made of such windows
+        before the gate closed.
+        """
+        last = self._last
+        step_ns = ready.window.end_ns - self._newest_end_ns
+        self._newest_end_ns = ready.window.end_ns
+        if self._activity_gate and not self._admits(ready) and last is not None:
+            self._gated_ns += step_ns
+            return replace(
+                last,
+                stamp_ns=ready.stamp_ns,
+                event_count=ready.window.event_count,
+                packets_lost=ready.packets_lost,
+                inference_ms=0.0,
+                age_ns=ready.window.end_ns - self._inferred_end_ns,
+            )
+        recognition = self._infer(ready)
+        self._last, self._inferred_end_ns = recognition, ready.window.end_ns
+        return recognition
+
+    def _admits(self, ready: ReadyWindow) -> bool:
+        """Ask the gate of this sensor and epoch."""
+        stream = (ready.width, ready.height, ready.epoch)
+        if self._gate is None or stream != self._gated_stream:
+            self._gate, self._gated_stream = ActivityGate(ready.width, ready.height), stream
+            self._last = None
+        return self._gate.admits(ready.window, ready.roi)
+
+    def _infer(self, ready: ReadyWindow) -> Recognition:
+        tensor, shift = self._tensors.make(ready.window, ready.roi, (ready.epoch, ready.changes))
+        classifier = self.classifier
+        if classifier.asked != self._asked_before:
+            # What it has kept of a window is another's.
+            shift = None
         start = time.perf_counter_ns()
-        probabilities = tuple(self.classifier.predict(tensor).tolist())
+        try:
+            probabilities = tuple(classifier.predict(tensor, shift).tolist())
+            self._asked_before = classifier.asked
+        except BaseException:
+            # What the classifier has kept need not be of this window.
+            self._tensors.forget()
+            raise
         inference_ms = (time.perf_counter_ns() - start) * 1e-6
         labels = self.classifier.labels
         if ready.epoch != self._decided_epoch:
             self._decision.reset()
             self._decided_epoch = ready.epoch
         # By sensor time, which is steadier than the host's.
-        expression = self._decision.update(ready.window.end_ns, labels, probabilities)
+        now_ns = ready.window.end_ns - self._gated_ns
+        expression = self._decision.update(now_ns, labels, probabilities)
         return Recognition(
             stamp_ns=ready.stamp_ns,
             window_duration_ns=ready.window.end_ns - ready.window.start_ns,

@@ -6,7 +6,6 @@ import argparse
 import json
 import shlex
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from cs3d_ros.argument_types import path, positive
@@ -15,7 +14,6 @@ from cs3d_ros.errors import Cs3dError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cs3d_ros.energy import EnergyMeter
     from cs3d_ros.reproduction.table1.results import Results, Settings
 
 # The command imports what it needs, so that `cs3d --help` does not wait for torch.
@@ -119,13 +117,15 @@ def _interval_ms(text: str) -> int:
 
 
 def _table1(arguments: argparse.Namespace) -> int:
+    from cs3d_ros.device_power import device_meter
+    from cs3d_ros.network.device import resolve_device
     from cs3d_ros.reproduction.table1.measure import measure
     from cs3d_ros.reproduction.table1.output import as_dict, as_markdown, new_folder, write
 
     # What cannot be measured is refused before a folder is made.
     _settings(arguments, has_power=False)
-    with ExitStack() as stack:
-        meter, no_power = _meter(arguments, stack)
+    device = resolve_device(arguments.device)
+    with device_meter(arguments.source, arguments.interval_ms, device) as (meter, no_power):
         new_folder(arguments.out)
         if no_power:
             _tell(f"cs3d: energy is not measured: {no_power}")
@@ -162,33 +162,6 @@ def _settings(arguments: argparse.Namespace, *, has_power: bool) -> Settings:
         seconds=seconds,
         threads=arguments.threads,
     )
-
-
-def _meter(arguments: argparse.Namespace, stack: ExitStack) -> tuple[EnergyMeter | None, str]:
-    """A running meter, which ends with the stack; or None and why there is none.
-
-    Raises:
-        PowerSourceError: The source that was asked for by name cannot be used.
-    """
-    from cs3d_ros.energy import EnergyMeter, PowerSourceError
-    from cs3d_ros.network.device import resolve_device
-    from cs3d_ros.reproduction.table1.power import open_power
-
-    try:
-        source = open_power(
-            arguments.source, arguments.interval_ms, resolve_device(arguments.device)
-        )
-    except PowerSourceError as error:
-        if arguments.source != "auto":
-            raise
-        return None, _one_line(error)
-    stack.callback(source.stop)
-    return stack.enter_context(EnergyMeter(source)), ""
-
-
-def _one_line(error: Cs3dError) -> str:
-    lines = "; ".join(line.strip() for line in str(error).splitlines())
-    return lines.replace(":; ", ": ").rstrip(".")
 
 
 def _plot(results: Results, out: Path) -> None:

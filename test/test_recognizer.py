@@ -15,6 +15,7 @@ from cs3d_ros.events.tensors import TensorError, bin_window, channels, represent
 from cs3d_ros.events.windows import WindowError
 from cs3d_ros.network.checkpoint import untrained as untrained_network
 from cs3d_ros.network.classifier import Classifier
+from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.recognizer import Recognizer
 from cs3d_ros.recordings import open_recording
 from recordings_data import recording_path
@@ -31,9 +32,15 @@ class Witness:
 
     def __init__(self) -> None:
         self.tensors: list[np.ndarray] = []
+        self.shifts: list[int | None] = []
 
-    def predict(self, tensor: np.ndarray) -> np.ndarray:
+    @property
+    def asked(self) -> int:
+        return len(self.shifts)
+
+    def predict(self, tensor: np.ndarray, shift: int | None = None) -> np.ndarray:
         self.tensors.append(tensor)
+        self.shifts.append(shift)
         return np.array([0.1, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1], np.float32)
 
 
@@ -322,3 +329,210 @@ def test_every_event_of_a_flood_is_used_or_counted():
     )
     assert windows.events_dropped > 1_500_000
     assert used + windows.events_dropped + windows.events_late == 1_000 * per_packet
+
+
+def shifts(recognizer: Recognizer, stream: list[EventPacket]) -> list[int | None]:
+    recognize(recognizer, stream)
+    return list(recognizer.classifier.shifts)
+
+
+def test_the_classifier_is_told_how_far_the_window_has_moved(drawn_face):
+    stream = packets(drawn_face)[:800]
+    witness = Witness()
+    recognizer = Recognizer(witness, roi=Roi(40, 0, 240, 240))
+    ready = [r for packet in stream for r in recognizer.push(packet)]
+    for each in ready:
+        recognizer.classify(each)
+    # A hop of 125 ms is four of the sixteen bins of a window.
+    assert witness.shifts == [None] + [4] * (len(ready) - 1)
+    for each, tensor in zip(ready, witness.tensors, strict=True):
+        np.testing.assert_array_equal(tensor, bin_window(each.window, each.roi))
+    # A slow network leaves windows out.
+    recognizer.classify(ready[0])
+    for i in (2, 5, 9):
+        recognizer.classify(ready[i])
+    assert witness.shifts[len(ready) :] == [None, 8, 12, None]
+
+
+@pytest.mark.parametrize(
+    "options", [{"hop_ms": 100.0}, {"hop_ms": 500.0}, {"window_ms": 400.0, "hop_ms": 130.0}]
+)
+def test_windows_that_do_not_move_by_whole_bins_share_nothing(drawn_face, options):
+    found = shifts(Recognizer(Witness(), **options), packets(drawn_face)[:400])
+    assert len(found) > 1
+    assert set(found) == {None}
+
+
+@pytest.mark.parametrize("representation", ["voxel_grid", "time_surface"])
+def test_bins_that_depend_on_the_window_share_nothing(drawn_face, representation):
+    class Other(Witness):
+        card = untrained_network(
+            "rnn",
+            representation=representation,
+            size=32,
+            in_channels=channels(representation),
+        )[1]
+
+    assert set(shifts(Recognizer(Other()), packets(drawn_face)[:300])) == {None}
+
+
+def test_the_first_window_of_another_region_or_epoch_shares_nothing(drawn_face):
+    stream = packets(drawn_face)[:400]
+    recognizer = Recognizer(Witness())
+    half = len(shifts(recognizer, stream[:200]))
+    recognizer.look_at(Roi(50, 50, 100, 100))
+    found = shifts(recognizer, stream[200:])
+    assert found == [None] + [4] * (half - 1) + [None] + [4] * (len(found) - half - 1)
+    again = shifts(recognizer, stream[:200])[len(found) :]
+    assert again == [None] + [4] * (half - 1)
+
+
+def test_after_dropped_or_late_events_windows_share_nothing(drawn_face):
+    stream = packets(drawn_face)[:400]
+    recognizer = Recognizer(Witness(), max_events=3_000)
+    found = shifts(recognizer, stream)
+    assert recognizer.windows.events_dropped > 0
+    assert set(found[1:]) == {None}
+    recognizer = Recognizer(Witness())
+    ready = [r for packet in stream for r in recognizer.push(packet)]
+    for each in (ready[0], dataclasses.replace(ready[1], changes=1), ready[2]):
+        recognizer.classify(each)
+    assert recognizer.classifier.shifts == [None] * 3
+
+
+def test_where_somebody_else_has_asked_the_classifier_nothing_is_shared(drawn_face):
+    witness = Witness()
+    one, other = Recognizer(witness), Recognizer(witness)
+    stream = packets(drawn_face)[:400]
+    ready = [[r for packet in stream for r in each.push(packet)] for each in (one, other)]
+    one.classify(ready[0][0])
+    one.classify(ready[0][1])
+    other.classify(ready[1][0])
+    one.classify(ready[0][2])
+    one.classify(ready[0][3])
+    assert witness.shifts == [None, 4, None, None, 4]
+
+
+def test_after_a_failure_nothing_is_shared(drawn_face):
+    class Moody(Witness):
+        def predict(self, tensor, shift=None):
+            answer = super().predict(tensor, shift)
+            if len(self.shifts) == 2:
+                raise NetworkError("not today")
+            return answer
+
+    recognizer = Recognizer(Moody())
+    ready = [r for packet in packets(drawn_face)[:400] for r in recognizer.push(packet)]
+    recognizer.classify(ready[0])
+    with pytest.raises(NetworkError):
+        recognizer.classify(ready[1])
+    recognizer.classify(ready[2])
+    recognizer.classify(ready[3])
+    assert recognizer.classifier.shifts == [None, 4, None, 4]
+
+
+def with_pauses(seconds: float, moving: list[tuple[float, float]]) -> list[EventPacket]:
+    """Noise of 0.1 Hz a pixel, and at some times a square that flickers, on 64x64 pixels."""
+    rng = np.random.default_rng(0)
+    stream = []
+    for i in range(round(seconds * 100)):
+        n = rng.poisson(0.1 * 64 * 64 / 100)
+        corner = (0, 64)
+        if any(begin <= i / 100 < end for begin, end in moving):
+            n, corner = 100, (20, 40)
+        t_ns = np.sort(rng.integers(i * 10_000, (i + 1) * 10_000, n)) * 1000
+        x, y = rng.integers(*corner, (2, n)).astype(np.uint16)
+        chunk = Events(t_ns, x, y, rng.integers(0, 2, n).astype(np.uint8))
+        stream.append(
+            EventPacket(
+                1_700_000_000_000_000_000 + i * 10_000_000,
+                *("cam", 64, 64, i, 0, "evt3", False, encode(chunk)),
+            )
+        )
+    return stream
+
+
+class Spy(Decision):
+    """Keeps what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(min_messages=2)
+        self.stamps: list[int] = []
+
+    def update(self, stamp_ns, labels, probabilities):
+        self.stamps.append(stamp_ns)
+        return super().update(stamp_ns, labels, probabilities)
+
+
+def test_the_gate_says_the_last_result_again_while_nothing_moves():
+    stream = with_pauses(12.0, [(0.0, 1.0), (9.0, 10.0)])
+    plain = recognize(Recognizer(Witness()), stream)
+    assert all(r.inferred and r.age_ns == 0 for r in plain)
+    spy, witness = Spy(), Witness()
+    recognizer = Recognizer(witness, decision=spy, activity_gate=True)
+    gated = recognize(recognizer, stream)
+    assert [r.event_count for r in gated] == [r.event_count for r in plain]
+    assert [r.stamp_ns for r in gated] == [r.stamp_ns for r in plain]
+    seconds = [(r.stamp_ns - stream[0].stamp_ns) * 1e-9 for r in gated]
+    closed = [t for t, r in zip(seconds, gated, strict=True) if not r.inferred]
+    # Calm from 1.0 s on; learned over four windows of 0.5 s, and closed one later.
+    assert 3.0 < closed[0] < 4.5
+    assert not [t for t in closed if 9.02 < t < 10.4]
+    assert len(closed) > 0.85 * 8 * (9.0 - closed[0])
+    assert len(witness.tensors) == len(gated) - len(closed)
+    last = None
+    for now in gated:
+        if now.inferred:
+            last = now
+            continue
+        assert now.inference_ms == 0.0
+        assert now.age_ns == pytest.approx(now.stamp_ns - last.stamp_ns, abs=20_000_000)
+        assert (now.expression, now.probabilities) == (last.expression, last.probabilities)
+    # To the rule of decision the time that was left out does not exist.
+    assert set(np.diff(spy.stamps)) == {125_000_000}
+    # What is left out between two windows makes the shift larger.
+    assert set(witness.shifts) == {4, None}
+
+
+def test_a_gate_that_closes_for_a_moment_makes_the_shift_larger():
+    class Fickle:
+        asked = 0
+
+        def admits(self, *_):
+            self.asked += 1
+            return self.asked not in (2, 4, 5)
+
+    stream = with_pauses(2.0, [])
+    recognizer = Recognizer(Witness(), activity_gate=True)
+    ready = [r for packet in stream for r in recognizer.push(packet)]
+    recognizer.classify(ready[0])
+    recognizer._gate = Fickle()
+    found = [recognizer.classify(each) for each in ready[1:8]]
+    assert [r.age_ns // 125_000_000 for r in found] == [0, 1, 0, 1, 2, 0, 0]
+    assert recognizer.classifier.shifts == [None, 4, 8, 12, 4]
+
+
+def test_the_gate_learns_each_stream_anew():
+    stream = with_pauses(5.0, [])
+    recognizer = Recognizer(Witness(), activity_gate=True)
+    first = [r.inferred for r in recognize(recognizer, stream)]
+    assert first[:16] == [True] * 16
+    assert not all(first[16:])
+    assert [r.inferred for r in recognize(recognizer, stream)] == first
+    assert recognizer.stream.counters.resets == 1
+
+
+def test_the_gate_says_nothing_again_that_another_stream_has_said():
+    class Broken(Witness):
+        def predict(self, tensor, shift=None):
+            if self.shifts:
+                raise NetworkError("no more")
+            return super().predict(tensor, shift)
+
+    stream = with_pauses(5.0, [])
+    recognizer = Recognizer(Broken(), activity_gate=True)
+    ready = [r for packet in stream for r in recognizer.push(packet)]
+    recognizer.classify(ready[0])
+    for each in ready[1:]:
+        with pytest.raises(NetworkError):
+            recognizer.classify(dataclasses.replace(each, epoch=1))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from cs3d_ros.network import checkpoint
-from cs3d_ros.network.device import move, resolve_device
-from cs3d_ros.network.errors import CheckpointError, DeviceError, NetworkError
-from cs3d_ros.network.folded import folded_form
-from cs3d_ros.network.memory import keep_memory
+from cs3d_ros.network.device import resolve_device, set_threads
+from cs3d_ros.network.engines.engine import Engine, EngineError, EngineRequest
+from cs3d_ros.network.engines.selection import AUTO, Choice, open_engine
+from cs3d_ros.network.errors import CheckpointError, NetworkError
 from cs3d_ros.network.specification import Network
 
 if TYPE_CHECKING:
@@ -24,31 +23,39 @@ if TYPE_CHECKING:
 
 __all__ = ["SHIPPED", "UNTRAINED", "Classifier", "resolve_device"]
 
-# Before anything sets it; setting it holds for the whole process.
-_ALL_THREADS = torch.get_num_threads()
-
 SHIPPED = "shipped"
 """The word that asks for the weights that come with this package, in place of a path."""
 UNTRAINED = "untrained"
 """The word that asks for random weights in place of a path."""
-_WEIGHTS = Path(__file__).parents[1] / "weights" / "cs3d.safetensors"
+SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "cs3d.safetensors"
 
 
 class Classifier:
     """A network that classifies windows until it is closed. For one thread at a time.
 
-    On a CPU it runs in its folded form, and from then on the process keeps memory that it has freed
-    (`keep_memory`): without that, half of the time goes into the same memory again and again.
+    An engine executes it, which was seen to give the network's answer to one window. With the
+    engine `auto`, the next best one takes over where it fails later on.
 
     Args:
-        network: Is put into evaluation mode and moved to the device.
+        network: Is put into evaluation mode; it has to be on the CPU.
         card: Of that network.
         device: As for `resolve_device`.
         threads: Threads for one inference on the CPU, set for the whole process; 0 leaves
             torch's own choice.
+        engine: One of `engine_names()`: an engine, or `auto` for the fastest.
+        precision: How to compute, one of `engines.engine.PRECISIONS`.
+        hop_ms: From one window to the next, in ms, where windows will overlap: `auto` takes what is
+            fastest then. 0: they will not.
+
+    Attributes:
+        asked: How often it was asked. Who passes a shift has to make sure that nobody else has
+            asked since.
+        engine_failures: One line for each engine that should have worked and did not, in the order
+            of time.
 
     Raises:
         DeviceError: If there is no such device or it does not take the network.
+        EngineError: If the engine cannot be had, or does not give the network's answers.
         NetworkError: If the number of threads is negative.
     """
 
@@ -58,17 +65,32 @@ class Classifier:
         card: ModelCard,
         device: str | torch.device = "cpu",
         threads: int = 0,
+        engine: str = "torch",
+        precision: str = "float32",
+        hop_ms: float = 0.0,
     ) -> None:
-        if threads < 0:
-            raise NetworkError(f"{threads} threads asked for; give 1 or more, or 0 for torch's own")
+        set_threads(threads)
         self.card = card
         self.device = resolve_device(device)
-        torch.set_num_threads(threads or _ALL_THREADS)
-        move(network.eval(), self.device)
-        self._network: nn.Module | None = network
-        if self.device.type == "cpu":
-            self._network = folded_form(network)
-            keep_memory()
+        request = EngineRequest(
+            network.eval(),
+            card.input_shape,
+            self.device,
+            threads,
+            precision,
+            _whole_bins(hop_ms * card.bins / card.window_ms, card.bins),
+        )
+        self.asked = 0
+        self.engine_failures: list[str] = []
+        self._engine: Engine | None = None
+        self._serve(open_engine(engine, request))
+        # What another engine could be made from, and those that it must not be.
+        self._request = request if engine == AUTO else None
+        self._failed: list[str] = []
+
+    def _serve(self, choice: Choice) -> None:
+        self._engine, self._reason = choice.engine, choice.reason
+        self.engine_failures += choice.failures
 
     @classmethod
     def from_checkpoint(
@@ -76,6 +98,9 @@ class Classifier:
         source: str | os.PathLike[str],
         device: str | torch.device = "cpu",
         threads: int = 0,
+        engine: str = "torch",
+        precision: str = "float32",
+        hop_ms: float = 0.0,
     ) -> Classifier:
         """Return the classifier of a checkpoint.
 
@@ -84,10 +109,13 @@ class Classifier:
                 package, or `untrained` for random ones.
             device: As for `resolve_device`.
             threads: As for the class.
+            engine: As for the class.
+            precision: As for the class.
+            hop_ms: As for the class.
 
         Raises:
             CheckpointError: If the source is empty or not a usable checkpoint.
-            DeviceError: If there is no such device or it does not take the network.
+            DeviceError, EngineError, NetworkError: As the class.
         """
         source = os.fspath(source)
         if not source:
@@ -95,13 +123,13 @@ class Classifier:
                 f"no checkpoint given; give the path of one, `{SHIPPED}` for the weights that "
                 f"come with this package, or `{UNTRAINED}` to run with random ones"
             )
-        if source == SHIPPED and not _WEIGHTS.exists():
-            raise CheckpointError(f"{_WEIGHTS} is missing; install this package again")
+        if source == SHIPPED and not SHIPPED_WEIGHTS.exists():
+            raise CheckpointError(f"{SHIPPED_WEIGHTS} is missing; install this package again")
         if source == UNTRAINED:
             network, card = checkpoint.untrained()
         else:
-            network, card = checkpoint.load(_WEIGHTS if source == SHIPPED else source)
-        return cls(network, card, device, threads)
+            network, card = checkpoint.load(SHIPPED_WEIGHTS if source == SHIPPED else source)
+        return cls(network, card, device, threads, engine, precision, hop_ms)
 
     @property
     def name(self) -> str:
@@ -118,11 +146,23 @@ class Classifier:
         """Shape of a window: channels, bins, rows, columns."""
         return self.card.input_shape
 
-    def predict(self, tensor: np.ndarray) -> np.ndarray:
+    @property
+    def engine(self) -> str:
+        """Name of the engine that serves; empty once it is closed."""
+        return self._engine.name if self._engine else ""
+
+    @property
+    def engine_reason(self) -> str:
+        """One line for people: which engine in which version, and why this one."""
+        return self._reason
+
+    def predict(self, tensor: np.ndarray, shift: int | None = None) -> np.ndarray:
         """Return the probabilities of one window or of a batch.
 
         Args:
             tensor: float32 of `input_shape`, or a batch of such: one dimension more in front.
+            shift: For one window: by how many bins it lies later than the one before, which
+                otherwise had the same content; None where that is not known. See `Engine.infer`.
 
         Returns:
             float32 `(num_classes,)` or `(N, num_classes)`; each row sums to 1.
@@ -130,9 +170,9 @@ class Classifier:
         Raises:
             NetworkError: If the classifier is closed, the tensor is of another shape or dtype,
                 or the answer is not finite.
-            DeviceError: If the device runs out of memory.
+            EngineError: If the engine cannot answer, for instance for lack of memory.
         """
-        if self._network is None:
+        if self._engine is None:
             raise NetworkError(f"the classifier {self.name} is closed; make a new one")
         shape = self.input_shape
         single = tensor.ndim == len(shape)
@@ -141,23 +181,46 @@ class Classifier:
                 f"the tensor is {tensor.dtype} {tensor.shape}; give float32 {shape}, or a batch of "
                 "such"
             )
-        windows = torch.from_numpy(np.require(tensor, requirements=("C", "W")))
-        if single:
-            windows = windows[None]
-        try:
-            with torch.inference_mode():
-                logits = self._network(windows.to(self.device))
-                probabilities: np.ndarray = torch.softmax(logits.float(), dim=1).cpu().numpy()
-        except torch.cuda.OutOfMemoryError as error:
-            raise DeviceError(
-                f"{self.device} ran out of memory: {error}; free memory on it or choose cpu"
-            ) from error
+        if not np.isfinite(tensor).all():
+            # Not every engine lets them pass through to the answer.
+            raise NetworkError("the tensor has NaN or infinite numbers; give finite ones")
+        self.asked += 1
+        windows = np.require(tensor, requirements=("C", "W"))
+        probabilities = _softmax(
+            self._infer(windows[None], shift) if single else self._infer(windows, None)
+        )
         if not np.isfinite(probabilities).all():
             raise NetworkError(
-                f"the network {self.name} answered NaN; the tensor must be finite, and so must "
-                "the weights and what they make of it"
+                f"the network {self.name} answered NaN; what its weights make of the tensor is too "
+                "large"
             )
         return probabilities[0] if single else probabilities
+
+    def _infer(self, windows: np.ndarray, shift: int | None) -> np.ndarray:
+        assert self._engine is not None
+        try:
+            return self._engine.infer(windows, shift)
+        except EngineError as error:
+            if self._request is None:
+                raise
+            self._fall_back(self._request, error)
+        return self._infer(windows, None)
+
+    def _fall_back(self, request: EngineRequest, error: EngineError) -> None:
+        """Go on with the best of the engines that have not failed yet.
+
+        Raises:
+            EngineError: There is none; the one that has failed stays, and may be asked again.
+        """
+        assert self._engine is not None
+        self._failed.append(self._engine.name)
+        self.engine_failures.append(f"engine {self._engine.name}: {error}")
+        # It may hold the memory that the next one needs.
+        self._request = None
+        choice = open_engine(AUTO, request, without=self._failed)
+        self._engine.close()
+        self._serve(choice)
+        self._request = request
 
     def warm_up(self, n: int = 2) -> None:
         """Classify `n` empty windows, so that the first real one is not slower than the others."""
@@ -167,14 +230,14 @@ class Classifier:
 
     def synchronize(self) -> None:
         """Wait until the device has finished."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        if self._engine is not None:
+            self._engine.synchronize()
 
     def close(self) -> None:
-        """Drop the network and give its GPU memory back; closing twice does nothing."""
-        self._network = None
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        """Drop the network and give its memory back; closing twice does nothing."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = self._request = None
 
     def __enter__(self) -> Classifier:
         """Return the classifier itself."""
@@ -188,3 +251,13 @@ class Classifier:
     ) -> None:
         """Close it."""
         self.close()
+
+
+def _whole_bins(shift: float, bins: int) -> int | None:
+    """A shift as a number of bins, where it leaves some in common."""
+    return round(shift) if shift == round(shift) and 0 < shift < bins else None
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    probabilities: np.ndarray = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+    return probabilities

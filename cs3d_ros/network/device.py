@@ -7,7 +7,10 @@ import re
 import torch
 from torch import nn
 
-from cs3d_ros.network.errors import DeviceError
+from cs3d_ros.network.errors import DeviceError, NetworkError
+
+# Before anything sets it.
+_ALL_THREADS = torch.get_num_threads()
 
 
 def available_devices() -> tuple[str, ...]:
@@ -51,3 +54,17 @@ def move(network: nn.Module, device: torch.device) -> None:
             f"the network could not be moved to {device}: {error}; free memory on it or choose "
             f"another of {', '.join(available_devices())}"
         ) from error
+
+
+def set_threads(threads: int) -> None:
+    """Set torch's threads on the CPU, for the whole process.
+
+    Args:
+        threads: How many; 0 for what torch began with.
+
+    Raises:
+        NetworkError: If the number is negative.
+    """
+    if threads < 0:
+        raise NetworkError(f"{threads} threads asked for; give 1 or more, or 0 for torch's own")
+    torch.set_num_threads(threads or _ALL_THREADS)

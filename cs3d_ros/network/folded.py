@@ -56,7 +56,7 @@ class _FoldedForm(nn.Module):
         super().__init__()
         with torch.no_grad():
             self.steps = nn.Sequential(
-                *(_folded(module) for stage in network.stages for module in stage.children())
+                *(folded(module) for stage in network.stages for module in stage.children())
             )
         self.classifier = network.classifier
         self.eval()
@@ -67,24 +67,25 @@ class _FoldedForm(nn.Module):
         return logits
 
 
-def _folded(module: nn.Module) -> nn.Module:
+def folded(module: nn.Module) -> nn.Module:
+    """Return the folded form of a stage's convolution, pool or attention, for `(N, T, H, W, C)`."""
     if isinstance(module, FactorizedConv3d):
-        return _Factorized(module)
+        return Factorized(module)
     if isinstance(module, JointAttention):
-        return _Attention(module)
+        return Attention(module)
     if isinstance(module, (MultiPool3d, nn.MaxPool3d, nn.AvgPool3d)):
-        return _Pool(module)
-    return _Full(module)
+        return Pool(module)
+    return Full(module)
 
 
-class _Factorized(nn.Module):
+class Factorized(nn.Module):
     """A `FactorizedConv3d`."""
 
     def __init__(self, block: FactorizedConv3d) -> None:
         super().__init__()
         # (C, 1, 3, 1): pictures whose rows are time bins.
-        self._in_time = _copied(block.temporal_depthwise.weight.squeeze(3))
-        self._first, self._first_bias = _pointwise(
+        self.in_time = _copied(block.temporal_depthwise.weight.squeeze(3))
+        self.first, self.first_bias = _pointwise(
             block.temporal_pointwise, block.temporal_norm, block.temporal_neuron
         )
         self._in_space = _copied(block.spatial_depthwise.weight.squeeze(2))
@@ -97,26 +98,45 @@ class _Factorized(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute the block: `(N, T, H, W, in_channels)` to `(N, T, H, W, out_channels)`."""
         n, t, h, w, c = x.shape
-        d = len(self._second_bias)
+        d = len(self.first_bias)
         # All sizes are given: an empty batch has no way to tell one that is left out.
         y = x.view(n, t, h * w, c).permute(0, 3, 1, 2)
-        y = functional.conv2d(y, self._in_time, padding=(1, 0), groups=c)
+        y = functional.conv2d(y, self.in_time, padding=(1, 0), groups=c)
         y = y.permute(0, 2, 3, 1).reshape(n * t * h * w, c)
-        y = torch.addmm(self._first_bias, y, self._first).relu_()
-        y = y.view(n * t, h, w, d).permute(0, 3, 1, 2)
-        y = functional.conv2d(y, self._in_space, padding=1, groups=d)
-        y = y.permute(0, 2, 3, 1).reshape(n * t * h * w, d)
+        y = self.first_product(y, self.first).view(n * t, h, w, d)
+        return self.after_first(y, x.view(n * t, h, w, c)).view(n, t, h, w, d)
+
+    def first_product(self, rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        """Return the first ReLU's output `(rows, out_channels)`.
+
+        Args:
+            rows: `(rows, K)`.
+            matrix: `(K, out_channels)`.
+        """
+        return torch.addmm(self.first_bias, rows, matrix).relu_()
+
+    def after_first(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Go on from the first ReLU.
+
+        Args:
+            y: What has come out of it, `(frames, H, W, out_channels)`.
+            x: What has come into the block, `(frames, H, W, in_channels)`.
+        """
+        f, h, w, d = y.shape
+        y = functional.conv2d(y.permute(0, 3, 1, 2), self._in_space, padding=1, groups=d)
+        y = y.permute(0, 2, 3, 1).reshape(f * h * w, d)
         y = torch.addmm(self._second_bias, y, self._second)
-        x = x.view(n * t * h * w, c)
+        x = x.reshape(f * h * w, x.shape[3])
         if self._shortcut is None:
             y += x
         else:
             y.addmm_(x, self._shortcut)
-        return y.relu_().view(n, t, h, w, d)
+        return y.relu_().view(f, h, w, d)
 
 
-class _Full(nn.Module):
+class Full(nn.Module):
     """A full convolution with its normalization and activation."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -125,59 +145,68 @@ class _Full(nn.Module):
         assert isinstance(convolution, nn.Conv3d)
         factor, summand = _of(norm, activation)
         weight = convolution.weight * factor.view(-1, 1, 1, 1, 1)
-        self._weight = weight.contiguous(memory_format=torch.channels_last_3d)
+        self.weight = weight.contiguous(memory_format=torch.channels_last_3d)
         assert convolution.bias is not None
-        self._bias = convolution.bias * factor + summand
+        self.bias = convolution.bias * factor + summand
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = functional.conv3d(x.permute(0, 4, 1, 2, 3), self._weight, self._bias, padding=1)
+        """Compute it: `(N, T, H, W, in_channels)` to `(N, T, H, W, out_channels)`."""
+        y = functional.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, self.bias, padding=1)
         return y.relu_().permute(0, 2, 3, 4, 1).contiguous()
 
 
-class _Pool(nn.Module):
+class Pool(nn.Module):
     """Maximum, average, or the mean of both."""
 
-    def __init__(self, pool: MultiPool3d | nn.MaxPool3d | nn.AvgPool3d) -> None:
+    def __init__(self, pool: nn.Module) -> None:
         super().__init__()
         self._averages = not isinstance(pool, nn.MaxPool3d)
         self._maximizes = not isinstance(pool, nn.AvgPool3d)
         one = pool.average if isinstance(pool, MultiPool3d) else pool
+        assert isinstance(one, (nn.MaxPool3d, nn.AvgPool3d))
         kernel, padding = one.kernel_size, one.padding
         assert isinstance(kernel, tuple)
         assert isinstance(padding, tuple)
-        self._bins, self._kernel, self._padding = kernel[0], kernel[1:], padding[1:]
+        self.bins, self._kernel, self._padding = kernel[0], kernel[1:], padding[1:]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        average = self._average(x) if self._averages else None
-        maximum = self._maximum(x) if self._maximizes else None
-        if average is None or maximum is None:
-            both = average if maximum is None else maximum
-            assert both is not None
-            return both.contiguous()
-        return average.add_(maximum).mul_(0.5)
-
-    def _average(self, x: torch.Tensor) -> torch.Tensor:
-        # In space, then along time: padding counts in neither, and all bins weigh the same.
-        y = functional.avg_pool2d(
-            _pictures(x), self._kernel, padding=self._padding, count_include_pad=False
-        )
-        return self._bins_of(y, x).mean(2)
-
-    def _maximum(self, x: torch.Tensor) -> torch.Tensor:
-        y = functional.max_pool2d(_pictures(x), self._kernel, padding=self._padding)
-        return self._bins_of(y, x).amax(2)
-
-    def _bins_of(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Pictures as `(N, T / bins, bins, H, W, C)`."""
+        """Pool `(N, T, H, W, C)` in space and time."""
         n, t = x.shape[:2]
-        return y.permute(0, 2, 3, 1).unflatten(0, (n, t // self._bins, self._bins))
+        return self.in_time([y.unflatten(0, (n, t)) for y in self.in_space(x.flatten(0, 1))])
+
+    def in_space(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Pool pictures `(frames, H, W, C)`: to their average, their maximum, or both."""
+        pictures = x.permute(0, 3, 1, 2)
+        pooled = []
+        if self._averages:
+            # In space, then along time: padding counts in neither, and all bins weigh the same.
+            pooled.append(
+                functional.avg_pool2d(
+                    pictures, self._kernel, padding=self._padding, count_include_pad=False
+                )
+            )
+        if self._maximizes:
+            pooled.append(functional.max_pool2d(pictures, self._kernel, padding=self._padding))
+        return [y.permute(0, 2, 3, 1) for y in pooled]
+
+    def in_time(self, pooled: list[torch.Tensor]) -> torch.Tensor:
+        """Pool what `in_space` gave, each `(N, T, H, W, C)` now, along time, and both into one."""
+        if self.bins > 1:
+            cells = [y.unflatten(1, (y.shape[1] // self.bins, self.bins)) for y in pooled]
+            pooled = [cells[0].mean(2)] if self._averages else []
+            pooled += [cells[-1].amax(2)] if self._maximizes else []
+        if len(pooled) == 1:
+            return pooled[0].contiguous()
+        average, maximum = pooled
+        return average.add(maximum).mul_(0.5)
 
 
-class _Attention(nn.Module):
+class Attention(nn.Module):
     """A `JointAttention`."""
 
-    def __init__(self, attention: JointAttention) -> None:
+    def __init__(self, attention: nn.Module) -> None:
         super().__init__()
+        assert isinstance(attention, JointAttention)
         # Not a module: it is never moved or saved.
         self._temporal = _temporal_weights(attention.temporal)
         convolution = attention.spatial.convolution
@@ -187,6 +216,7 @@ class _Attention(nn.Module):
         self._gain = attention.GAIN
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the features `(N, T, H, W, C)` with their weights."""
         n, t, h, w, c = x.shape
         x = x.view(n * t, h * w, c)
         y = x * self._temporal(x.mean(1), x.amax(1), n).add_(1).unsqueeze(1)
@@ -254,8 +284,3 @@ def _of(norm: nn.Module, activation: nn.Module) -> tuple[torch.Tensor, torch.Ten
 def _copied(weight: torch.Tensor) -> torch.Tensor:
     """In channels-last order."""
     return weight.clone(memory_format=torch.channels_last)
-
-
-def _pictures(x: torch.Tensor) -> torch.Tensor:
-    """`(N, T, H, W, C)` as `(N·T, C, H, W)`, without a copy."""
-    return x.flatten(0, 1).permute(0, 3, 1, 2)

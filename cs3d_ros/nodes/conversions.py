@@ -104,7 +104,8 @@ def expression_msg(recognition: Recognition, latency_ms: float) -> ExpressionSta
     msg.confidence = recognition.confidence
     msg.labels = list(recognition.labels)
     msg.probabilities = array.array("f", recognition.probabilities)
-    msg.window_start = ns_to_time(recognition.stamp_ns - recognition.window_duration_ns)
+    seen_ns = recognition.stamp_ns - recognition.age_ns
+    msg.window_start = ns_to_time(seen_ns - recognition.window_duration_ns)
     sec, nanosec = divmod(recognition.window_duration_ns, 1_000_000_000)
     msg.window_duration = Duration(sec=sec, nanosec=nanosec)
     msg.event_count = recognition.event_count

@@ -135,6 +135,9 @@ class EnergyNode(ManagedNode):
             self._meter = None
 
     def _on_expression(self, msg: ExpressionStamped) -> None:
+        if msg.inference_ms == 0.0:
+            # The last result said again, because nothing moves.
+            return
         if self._inferences == 0 and self._meter is not None:
             self._meter.mark_busy()
         self._inferences += 1

@@ -58,6 +58,7 @@ class FerNode(ManagedNode):
         super().__init__("fer", PARAMETERS)
         self._report = FerReport()
         self._classifier: Classifier | None = None
+        self._engine_failures_told = 0
         self._recognizer: Recognizer | None = None
         self._queue: PacketQueue | None = None
         self._worker: threading.Thread | None = None
@@ -89,7 +90,15 @@ class FerNode(ManagedNode):
             self.parameters["model"],
             device=self.parameters["device"],
             threads=self.parameters["threads"],
+            engine=self.parameters["engine"],
+            precision=self.parameters["precision"],
+            hop_ms=self.parameters["hop_ms"],
         )
+        self.get_logger().info(
+            f"engine {self._classifier.engine}: {self._classifier.engine_reason}"
+        )
+        self._engine_failures_told = 0
+        self._warn_of_engines(self._classifier)
         recognizer = make_recognizer(self.parameters, self._classifier)
         recognizer.warm_up()
         self.get_logger().info(
@@ -103,6 +112,12 @@ class FerNode(ManagedNode):
             self.get_logger().warning(
                 "the network is untrained: its weights are random, and so are its results"
             )
+
+    def _warn_of_engines(self, classifier: Classifier) -> None:
+        """Log each engine that has failed since the last call, once."""
+        for failure in classifier.engine_failures[self._engine_failures_told :]:
+            self.get_logger().warning(f"{failure}; going on with {classifier.engine}")
+        self._engine_failures_told = len(classifier.engine_failures)
 
     def activate(self) -> None:
         """Subscribe and start the worker, with all counts at zero."""
@@ -207,6 +222,7 @@ class FerNode(ManagedNode):
         if newest is None:
             return
         recognition = recognizer.classify(newest)
+        self._warn_of_engines(recognizer.classifier)
         if self._stopping.is_set():
             return
         latency_ms = (time.monotonic_ns() - arrival_ns) * 1e-6

@@ -23,6 +23,18 @@ PARAMETERS = (
         "'untrained': random weights.",
     ),
     ParameterSpec("device", "auto", "Where the network runs: auto, cpu, cuda or cuda:N."),
+    ParameterSpec(
+        "engine",
+        "auto",
+        "How the network is executed: torch, openvino, onnxruntime, torch-compile, cuda-graph, "
+        "tensorrt, or auto, the fastest that works here.",
+    ),
+    ParameterSpec(
+        "precision",
+        "float32",
+        "How the network computes: float32, or on a GPU tf32, bfloat16 or float16.",
+        choices=("float32", "tf32", "bfloat16", "float16"),
+    ),
     ParameterSpec("threads", 0, "CPU threads of the network; 0: all cores.", 0, 256),
     ParameterSpec(
         "window_ms",
@@ -88,6 +100,12 @@ PARAMETERS = (
         10_000.0,
     ),
     ParameterSpec(
+        "activity_gate",
+        False,
+        "Do not run the network on windows that hold nothing but the noise of the sensor; the last "
+        "result is published again.",
+    ),
+    ParameterSpec(
         "queue_bytes",
         64 * 2**20,
         "Packets waiting to be decoded, in bytes; beyond that the oldest are dropped.",
@@ -139,4 +157,5 @@ def make_recognizer(parameters: Parameters, classifier: Classifier) -> Recognize
             parameters["min_confidence"], parameters["min_messages"], parameters["smoothing_ms"]
         ),
         max_events=parameters["max_events"],
+        activity_gate=parameters["activity_gate"],
     )

@@ -29,6 +29,7 @@ class FerReport:
     internal_errors: int = 0
     windows: int = 0
     windows_skipped: int = 0
+    windows_gated: int = 0
     windows_failed: int = 0
     rois_refused: int = 0
     recognitions: int = 0
@@ -59,7 +60,10 @@ class FerReport:
     def recognised(self, recognition: Recognition, latency_ms: float) -> None:
         """A recognition was published."""
         self.recognitions += 1
-        self._inference_ms.append(recognition.inference_ms)
+        if recognition.inferred:
+            self._inference_ms.append(recognition.inference_ms)
+        else:
+            self.windows_gated += 1
         self._latency_ms.append(latency_ms)
 
     def summary(
@@ -86,6 +90,7 @@ class FerReport:
             "events_dropped": windows.events_dropped,
             "windows": self.windows,
             "windows_skipped": self.windows_skipped,
+            "windows_gated": self.windows_gated,
             "windows_failed": self.windows_failed,
             "rois_refused": self.rois_refused,
             "regions_missed": recognizer.regions_missed,
@@ -96,6 +101,7 @@ class FerReport:
             "events_out_of_bounds": decoder.counters.out_of_bounds if decoder else 0,
             "truncated_bytes": decoder.counters.truncated_bytes if decoder else 0,
             "internal_errors": self.internal_errors,
+            "engines_failed": len(recognizer.classifier.engine_failures),
         }
         new = {key: count - self._before.get(key, 0) for key, count in counts.items()}
         self._before, self._before_ns = counts, now_ns
@@ -104,6 +110,8 @@ class FerReport:
         values: dict[str, object] = {
             "model": recognizer.classifier.name,
             "device": str(recognizer.classifier.device),
+            "engine": recognizer.classifier.engine,
+            "engine_failures": "; ".join(recognizer.classifier.engine_failures),
             "encoding": last.encoding if last else "",
             "sensor": f"{last.width}x{last.height}" if last else "",
             "packets_per_s": new["packets_received"] / seconds,
@@ -144,6 +152,7 @@ class FerReport:
             "regions_missed": "windows without the region from ~/roi, which is off the sensor",
             "host_clock_jumps": "times the clock of the packets' stamps was set",
             "internal_errors": "internal errors; see the log",
+            "engines_failed": "engines failed, others run; see engine_failures",
         }
         warnings += [f"{new[key]} {text}" for key, text in sentences.items() if new[key]]
         return warnings

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cs3d_ros.markdown import NONE, aligned, bullets
 from cs3d_ros.network.complexity import PAPER_GMACS, Complexity, complexity
 from cs3d_ros.recordings.output import replaced
 from cs3d_ros.reproduction import paper, words
-from cs3d_ros.reproduction.markdown import NONE, aligned, bullets
 from cs3d_ros.reproduction.results import DataResult, RowResult, compare
 from cs3d_ros.reproduction.study import Study
 from cs3d_ros.reproduction.tables import BASE

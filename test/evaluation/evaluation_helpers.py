@@ -52,13 +52,14 @@ class Reader:
             provenance={"weights": "none"},
         )
         self.mistakes = dict(mistakes or {})
-        self.windows = 0
+        self.windows = self.asked = 0
 
-    def predict(self, tensor):
+    def predict(self, tensor, shift=None):
         batch = tensor if tensor.ndim == 5 else tensor[None]
         assert batch.dtype == np.float32
         assert batch.shape[1:] == (3, 16, SIDE, SIDE)
         self.windows += len(batch)
+        self.asked += 1
         counts = batch[:, :2].sum(axis=(1, 2, 3)).reshape(len(batch), 7, WIDTH).sum(axis=2)
         answers = np.full((len(batch), len(self.labels)), 0.02, np.float32)
         for row, best in zip(answers, counts.argmax(axis=1), strict=True):

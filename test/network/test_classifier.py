@@ -12,6 +12,9 @@ from cs3d_ros.network import CheckpointError, DeviceError, NetworkError, names, 
 from cs3d_ros.network.card import DEFAULT_LABELS
 from cs3d_ros.network.checkpoint import save, untrained
 from cs3d_ros.network.classifier import Classifier
+from cs3d_ros.network.engines import ENGINES, selection
+from cs3d_ros.network.engines.engine import EngineError
+from cs3d_ros.network.engines.torch_engine import TorchEngine
 
 SHAPE = (3, 16, 112, 112)
 
@@ -111,13 +114,13 @@ def test_another_shape_or_dtype_is_refused(classifier, tensor, what):
 def test_an_answer_that_is_not_finite_is_refused(classifier, windows, value):
     bad = windows[0].copy()
     bad[1, 2, 3, 4] = value
-    with pytest.raises(NetworkError, match="answered NaN"):
+    with pytest.raises(NetworkError, match="NaN or infinite numbers; "):
         classifier.predict(bad)
 
 
 def test_inference_records_no_gradient(classifier, windows):
     seen = []
-    handle = classifier._network.register_forward_hook(
+    handle = classifier._engine._module.register_forward_hook(
         lambda _module, _inputs, output: seen.append((output.requires_grad, output.is_inference()))
     )
     classifier.predict(windows[0])
@@ -127,7 +130,7 @@ def test_inference_records_no_gradient(classifier, windows):
 
 def test_warm_up_classifies_n_windows(classifier):
     seen = []
-    handle = classifier._network.register_forward_hook(lambda *_: seen.append(1))
+    handle = classifier._engine._module.register_forward_hook(lambda *_: seen.append(1))
     classifier.warm_up(1)
     handle.remove()
     assert len(seen) == 1
@@ -177,7 +180,7 @@ def test_threads():
 
 def test_a_closed_classifier_holds_no_network():
     made = Classifier.from_checkpoint("untrained")
-    network = weakref.ref(made._network)
+    network = weakref.ref(made._engine._module)
     made.close()
     made.close()
     gc.collect()
@@ -185,6 +188,88 @@ def test_a_closed_classifier_holds_no_network():
     with pytest.raises(NetworkError, match="cs3d-untrained is closed"):
         made.predict(np.zeros(SHAPE, np.float32))
     assert made.labels == DEFAULT_LABELS
+
+
+class Failing(TorchEngine):
+    """Answers until it is told to fail."""
+
+    name = "failing"
+    error: str | None = None
+
+    def infer(self, windows, shift=None):
+        if type(self).error:
+            raise EngineError(type(self).error)
+        return super().infer(windows, shift)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    kind = type("Failing", (Failing,), {})
+    monkeypatch.setitem(ENGINES, "failing", kind)
+    return kind
+
+
+@pytest.fixture
+def small(failing, monkeypatch):
+    """A classifier by the engine that fails, where there are others to choose from."""
+    monkeypatch.setitem(selection.CANDIDATES, "cpu", ("failing",))
+    with Classifier(*untrained("rnn", size=32), engine="auto") as made:
+        monkeypatch.setitem(selection.CANDIDATES, "cpu", ("failing", "torch"))
+        yield made
+
+
+def test_auto_goes_on_with_another_engine_where_one_fails_later_on(small, failing):
+    window = np.random.default_rng(0).random(small.input_shape, np.float32)
+    before = small.predict(window)
+    assert (small.engine, small.engine_failures) == ("failing", [])
+    failing.error = "no memory"
+    np.testing.assert_allclose(small.predict(window), before, rtol=1e-5)
+    assert small.engine == "torch"
+    assert small.engine_failures == ["engine failing: no memory"]
+    assert small.engine_reason.startswith("torch ")
+    failing.error = None
+    small.predict(window)
+    assert small.engine == "torch"
+
+
+def test_where_no_other_engine_is_left_it_is_asked_again(small, failing, monkeypatch):
+    monkeypatch.setitem(selection.CANDIDATES, "cpu", ("failing",))
+    window = np.random.default_rng(0).random(small.input_shape, np.float32)
+    expected = small.predict(window)
+    failing.error = "no memory"
+    for message in ("no engine can run the network", "no memory", "no memory"):
+        with pytest.raises(EngineError, match=message):
+            small.predict(window)
+    assert small.engine_failures == ["engine failing: no memory"]
+    failing.error = None
+    np.testing.assert_array_equal(small.predict(window), expected)
+
+
+def test_an_engine_asked_for_by_name_is_not_replaced(failing):
+    with Classifier(*untrained("rnn", size=32), engine="failing") as made:
+        assert made.engine_reason.endswith("as asked for")
+        failing.error = "no memory"
+        with pytest.raises(EngineError, match="no memory"):
+            made.predict(np.zeros(made.input_shape, np.float32))
+        assert (made.engine, made.engine_failures) == ("failing", [])
+    assert made.engine == ""
+
+
+def test_the_shift_of_a_window_reaches_the_engine(failing):
+    seen = []
+
+    def infer(self, windows, shift=None):
+        seen.append((len(windows), shift))
+        return TorchEngine.infer(self, windows)
+
+    failing.infer = infer
+    with Classifier(*untrained("rnn", size=32), engine="failing") as made:
+        seen.clear()
+        window = np.zeros(made.input_shape, np.float32)
+        made.predict(window)
+        made.predict(window, 4)
+        made.predict(np.stack([window, window]), 4)
+    assert seen == [(1, None), (1, 4), (2, None)]
 
 
 @pytest.mark.gpu

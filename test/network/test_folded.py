@@ -5,51 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from cs3d_ros.network import build, checkpoint, names
-from cs3d_ros.network.classifier import _WEIGHTS, Classifier
+from cs3d_ros.network.classifier import SHIPPED_WEIGHTS, Classifier
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.network.folded import folded_form
 from cs3d_ros.network.specification import Network
 from cs3d_ros.recognizer import Recognizer
 from cs3d_ros.recordings import open_recording
+from network_helpers import FIVE_STAGES, OPTIONS, trained, windows
 from recordings_data import DRAWN_FACE
-
-FIVE_STAGES = ("c3d", "c3d+ssn", "c3d+factorized", "c3d+attention", "cs3d")
-OPTIONS = [
-    {"threshold": 0.0},
-    {"threshold": 1.0, "surrogate": "sigmoid_derivative", "steepness": 10.0},
-    {"temporal_attention": "per_frame"},
-    {"temporal_attention": "per_frame", "attention_place": "last"},
-    {"attention_place": "none", "pool": "max"},
-    {"pool": "average", "reduction": 4},
-    {"classifier": "map"},
-    {"classifier": "mlp"},
-    {"in_channels": 2},
-]
-
-
-def trained(name: str, **options: object) -> Network:
-    """A network whose normalizations and biases are not those it begins with, in evaluation."""
-    torch.manual_seed(0)
-    network = build(name, **options)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm3d):
-            nn.init.uniform_(module.weight, 0.5, 2.0)
-            nn.init.normal_(module.bias, std=0.3)
-            module.running_mean.normal_(std=0.3)
-            module.running_var.uniform_(0.2, 3.0)
-    for parameter in network.parameters():
-        if parameter.ndim == 1 or parameter.std() < 2e-3:
-            parameter.data.add_(torch.randn(parameter.shape).mul_(0.05))
-    return network.eval()
-
-
-def windows(n: int, channels: int, size: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    dense = torch.randn(n, channels, 16, size, size, generator=generator)
-    return dense * (torch.rand(dense.shape, generator=generator) < 0.2)
 
 
 def assert_alike(network: Network, x: torch.Tensor) -> None:
@@ -88,12 +53,12 @@ def test_the_weights_that_ship_answer_alike_on_a_real_recording(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     classifier = Classifier.from_checkpoint("shipped")
-    reference, _ = checkpoint.load(_WEIGHTS)
+    reference, _ = checkpoint.load(SHIPPED_WEIGHTS)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     predict = classifier.predict
 
-    def spy(tensor: np.ndarray) -> np.ndarray:
-        answer = predict(tensor)
+    def spy(tensor: np.ndarray, shift: int | None = None) -> np.ndarray:
+        answer = predict(tensor, shift)
         seen.append((tensor.copy(), answer))
         return answer
 

@@ -107,7 +107,9 @@ def test_energy_of_an_inference(graph: Graph, tools, bare):
     assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
     assert graph.spin_until(lambda: bool(energy) and energy[-1].power_w == 6.0, 20.0)
     for _ in range(20):
-        expressions.publish(ExpressionStamped())
+        expressions.publish(ExpressionStamped(inference_ms=20.0))
+        # The result said again is no inference.
+        expressions.publish(ExpressionStamped(inference_ms=0.0))
         graph.spin(0.1)
     assert graph.spin_until(lambda: energy[-1].inferences == 20, 10.0)
     last = energy[-1]
@@ -133,7 +135,7 @@ def test_an_inference_without_power_readings_does_not_share_the_energy(graph: Gr
     assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
     assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
     assert graph.spin_until(lambda: energy and energy[-1].energy_j > 0, 20.0)
-    expressions.publish(ExpressionStamped())
+    expressions.publish(ExpressionStamped(inference_ms=20.0))
     assert graph.spin_until(
         lambda: energy and not math.isnan(energy[-1].energy_per_inference_j), 20
     )
@@ -141,7 +143,7 @@ def test_an_inference_without_power_readings_does_not_share_the_energy(graph: Gr
     assert energy[-1].source == "tegrastats"
     assert not energy[-1].rails
     for _ in range(10):
-        expressions.publish(ExpressionStamped())
+        expressions.publish(ExpressionStamped(inference_ms=20.0))
         graph.spin(0.05)
     assert graph.spin_until(lambda: energy[-1].inferences == 11, 20.0)
     # 4 W, of which 1 W is drawn anyway.
@@ -191,7 +193,7 @@ def test_a_given_idle_power_goes_before_the_observed_one(graph: Graph, tools, ba
     assert graph.change_state(f"{name}/fer_energy", ACTIVATE)
     assert graph.spin_until(lambda: expressions.get_subscription_count() == 1, 10.0)
     assert graph.spin_until(lambda: energy and energy[-1].energy_j > 0, 20.0)
-    expressions.publish(ExpressionStamped())
+    expressions.publish(ExpressionStamped(inference_ms=20.0))
     assert graph.spin_until(lambda: energy and energy[-1].energy_j > 8, 20.0)
     last = energy[-1]
     assert (last.inferences, last.idle_power_w) == (1, 3.0)

@@ -1,13 +1,14 @@
 import pytest
 import torch
 
+from cs3d_ros.device_power import open_power
 from cs3d_ros.energy import EnergyMeter, PowerSourceError
 from cs3d_ros.network.checkpoint import untrained
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.network.errors import DeviceError, NetworkError
+from cs3d_ros.network.precision import arithmetic
 from cs3d_ros.reproduction.table1.measure import measure
-from cs3d_ros.reproduction.table1.networks import MeasuredNetwork, arithmetic
-from cs3d_ros.reproduction.table1.power import open_power
+from cs3d_ros.reproduction.table1.networks import MeasuredNetwork
 from cs3d_ros.reproduction.table1.settings import settings
 
 CPU = torch.device("cpu")
@@ -17,7 +18,7 @@ CPU = torch.device("cpu")
 def test_it_is_executed_as_a_classifier_executes_it(name):
     network = MeasuredNetwork(name, CPU, "float32", 32, 1)
     classifier = Classifier(*untrained(name, size=32), threads=1)
-    assert type(network._network) is type(classifier._network)
+    assert type(network._network) is type(classifier._engine._module)
     network.prepare(2)
     answers = []
     network._network.register_forward_hook(lambda module, given, answer: answers.append(answer))

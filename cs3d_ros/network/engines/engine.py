@@ -35,6 +35,8 @@ class EngineRequest:
         device: Where.
         threads: CPU threads; 0 leaves the choice to torch.
         precision: One of `PRECISIONS`.
+        shift: By how many bins windows will mostly lie later than the one before; None where they
+            have nothing in common. `auto` measures what such a window takes.
     """
 
     network: Network
@@ -42,6 +44,7 @@ class EngineRequest:
     device: torch.device
     threads: int = 0
     precision: str = "float32"
+    shift: int | None = None
 
     @property
     def cpu_threads(self) -> int:
@@ -91,8 +94,8 @@ class Engine(ABC):
             EngineError: It could not answer; for instance for lack of memory.
         """
 
-    def synchronize(self) -> None:
+    def synchronize(self) -> None:  # noqa: B027
         """Wait until the device has finished."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Give its memory back; closing twice does nothing."""

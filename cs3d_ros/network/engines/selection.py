@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.network.engines import ENGINES
@@ -19,6 +18,7 @@ from cs3d_ros.network.engines.engine import (
     EngineRequest,
     EngineUnavailableError,
 )
+from cs3d_ros.network.engines.self_check import Probe, first_line
 
 AUTO = "auto"
 """The word that asks for the fastest engine."""
@@ -29,13 +29,8 @@ CANDIDATES = {
 }
 """What `auto` tries, by type of device. `torch-compile` is left out: it compiles for minutes."""
 
-TOLERANCES = {"float32": 1e-4, "tf32": 1e-2, "bfloat16": 5e-2, "float16": 1e-2}
-"""How far logits may be from the reference's, as a share of its largest logit, by precision."""
-
 _PROBE_S = 0.3
 _MIN_PROBES, _MAX_PROBES = 3, 30
-# Of the cells of a window, 1 to 3 % hold something where a face moves.
-_FILLED = 0.03
 
 
 @dataclass(frozen=True)
@@ -78,30 +73,19 @@ def open_engine(name: str, request: EngineRequest, without: Sequence[str] = ()) 
         raise EngineError(
             f"unknown precision {request.precision!r}; choose one of {', '.join(PRECISIONS)}"
         )
-    window = sample_window(request.input_shape)
-    expected = _reference(request, window)
+    probe = Probe.of_request(request)
     if name != AUTO:
         try:
-            engine = _made(name, request, window, expected)
+            engine = _made(name, request, probe)
         except EngineError as error:
             raise type(error)(
                 f"engine {name}: {error}; choose another one, or {AUTO} for the fastest that works"
             ) from error
         return Choice(engine, f"{engine.version}, as asked for")
-    return _fastest(request, window, expected, without)
+    return _fastest(request, probe, without)
 
 
-def sample_window(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Return random windows about as full as those of a camera, float32."""
-    random = np.random.default_rng(seed)
-    window = random.random(shape, np.float32)
-    window[random.random(shape, np.float32) >= _FILLED] = 0
-    return window
-
-
-def _fastest(
-    request: EngineRequest, window: np.ndarray, expected: np.ndarray, without: Sequence[str]
-) -> Choice:
+def _fastest(request: EngineRequest, probe: Probe, without: Sequence[str]) -> Choice:
     best: Engine | None = None
     best_ms = np.inf
     others: dict[str, str] = {}
@@ -110,16 +94,17 @@ def _fastest(
         if name in without:
             continue
         try:
-            engine = _made(name, request, window, expected)
+            engine = _made(name, request, probe)
         except EngineUnavailableError as error:
             others[name] = str(error)
             continue
         except EngineError as error:
-            others[name] = "failed"
+            others[name] = str(error)
             failures.append(f"engine {name}: {error}")
             continue
-        took_ms = _median_ms(engine, window)
-        loser, loser_ms = engine, took_ms
+        took_ms = _median_ms(engine, probe.window, request.shift)
+        loser: Engine | None = engine
+        loser_ms = took_ms
         if took_ms < best_ms:
             loser, loser_ms = best, best_ms
             best, best_ms = engine, took_ms
@@ -136,9 +121,7 @@ def _fastest(
     return Choice(best, reason, tuple(failures))
 
 
-def _made(
-    name: str, request: EngineRequest, window: np.ndarray, expected: np.ndarray
-) -> Engine:
+def _made(name: str, request: EngineRequest, probe: Probe) -> Engine:
     """Make an engine and check what it says.
 
     Raises:
@@ -159,45 +142,20 @@ def _made(
         raise EngineError(str(error)) from error
     except Exception as error:
         # Libraries raise what they like.
-        raise EngineError(f"cannot be made: {_first_line(error)}") from error
+        raise EngineError(f"cannot be made: {first_line(error)}") from error
     try:
-        found = engine.infer(window[None])[0]
-    except Exception as error:
+        probe.check(engine.infer, request.precision)
+    except BaseException:
         engine.close()
-        raise EngineError(f"does not answer: {_first_line(error)}") from error
-    scale = float(np.abs(expected).max())
-    error_share = float(np.abs(found - expected).max()) / scale
-    tolerance = TOLERANCES[request.precision]
-    # Written so that NaN fails.
-    if not error_share <= tolerance:
-        engine.close()
-        raise EngineError(
-            f"its answer to a test window is off by {error_share:.2g} of the largest logit, "
-            f"expected at most {tolerance:g}"
-        )
+        raise
     return engine
 
 
-def _reference(request: EngineRequest, window: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        logits: np.ndarray = request.network(torch.from_numpy(window[None])).numpy()[0]
-    if not np.isfinite(logits).all() or not np.abs(logits).max() > 0:
-        raise EngineError(
-            "the network answers a test window with logits that are not finite or all zero; its "
-            "weights are of no use"
-        )
-    return logits
-
-
-def _median_ms(engine: Engine, window: np.ndarray) -> float:
+def _median_ms(engine: Engine, window: np.ndarray, shift: int | None) -> float:
+    # What is in the window does not matter for the time, so that it may be the same again.
     times: list[float] = []
     while len(times) < _MIN_PROBES or (sum(times) < _PROBE_S and len(times) < _MAX_PROBES):
         began = time.perf_counter()
-        engine.infer(window[None])
+        engine.infer(window, shift)
         times.append(time.perf_counter() - began)
     return statistics.median(times) * 1e3
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

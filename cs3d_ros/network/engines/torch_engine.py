@@ -11,23 +11,27 @@ from torch import nn
 from cs3d_ros.network.device import move
 from cs3d_ros.network.engines.engine import Engine, EngineError, EngineRequest
 from cs3d_ros.network.folded import folded_form
+from cs3d_ros.network.frame_parts import frame_parts
 from cs3d_ros.network.memory import keep_memory
+from cs3d_ros.network.reuse import WindowReuse
 from cs3d_ros.network.specification import Network
 
 
 def execution_form(network: Network, device: torch.device) -> nn.Module:
     """Return a module that computes what the network does in evaluation, for a device.
 
-    On a CPU it is the folded form, and from then on the process keeps memory that it has freed
-    (`keep_memory`): without that, half of the time goes into the same memory again and again. On
-    a GPU it is the network itself, moved there.
+    On a CPU it is a `WindowReuse`, or the folded form of a network that has no frame parts; and
+    from then on the process keeps memory that it has freed (`keep_memory`): without that, half of
+    the time goes into the same memory again and again. On a GPU it is the network itself, moved
+    there.
 
     Raises:
         DeviceError: If the device does not take it.
     """
     if device.type == "cpu":
         keep_memory()
-        return folded_form(network)
+        parts = frame_parts(network, fused=True)
+        return folded_form(network) if parts is None else WindowReuse(parts)
     move(network, device)
     return network
 
@@ -54,9 +58,10 @@ class TorchEngine(Engine):
     def infer(self, windows: np.ndarray, shift: int | None = None) -> np.ndarray:
         """See `Engine.infer`."""
         assert self._module is not None
+        reuse = (shift,) if isinstance(self._module, WindowReuse) else ()
         try:
             with torch.inference_mode():
-                logits = self._module(torch.from_numpy(windows).to(self._device))
+                logits = self._module(torch.from_numpy(windows).to(self._device), *reuse)
                 answer: np.ndarray = logits.float().cpu().numpy()
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise EngineError(f"{self._device} ran out of memory: {error}") from error

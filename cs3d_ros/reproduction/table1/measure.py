@@ -15,7 +15,8 @@ import torch
 import cs3d_ros
 from cs3d_ros.energy import EnergyMeter, EnergyWindow, PowerSourceError
 from cs3d_ros.network.complexity import PAPER_GMACS, complexity
-from cs3d_ros.reproduction.table1.networks import MeasuredNetwork, arithmetic
+from cs3d_ros.network.precision import arithmetic
+from cs3d_ros.reproduction.table1.networks import MeasuredNetwork
 from cs3d_ros.reproduction.table1.numbers import scaled
 from cs3d_ros.reproduction.table1.results import Operations, Power, Results, Row, Settings, Turn
 from cs3d_ros.training.provenance import machine

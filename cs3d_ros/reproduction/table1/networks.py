@@ -6,22 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
+from cs3d_ros.benchmark.subject import lively
 from cs3d_ros.events.tensors import DEFAULT_BINS
-from cs3d_ros.network.checkpoint import untrained
-from cs3d_ros.network.classifier import Classifier
+from cs3d_ros.network.device import set_threads
+from cs3d_ros.network.engines.self_check import sample_window
+from cs3d_ros.network.engines.torch_engine import execution_form
 from cs3d_ros.network.errors import DeviceError, NetworkError
 
 SEED = 0
-# Of the cells of `on_off_recency`, 1 to 3 % hold something where a face moves.
-_FILLED = 0.03
 
 
-class MeasuredNetwork(Classifier):
+class MeasuredNetwork:
     """An untrained network that is asked again and again, with a batch that lies on its device.
 
-    What a `Classifier` does besides, on the way to the device and back, is left out: it is the same
-    for all networks.
+    It is executed as by the engine `torch`. What a `Classifier` does besides, on the way to the
+    device and back, is left out: it is the same for all networks.
 
     Args:
         name: Of the network.
@@ -34,9 +35,11 @@ class MeasuredNetwork(Classifier):
     def __init__(
         self, name: str, device: torch.device, precision: str, size: int, threads: int
     ) -> None:
-        network, card = untrained(name, seed=SEED, size=size)
+        network, card = lively(name, size, SEED)
         self._dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        super().__init__(network.to(self._dtype), card, device, threads)
+        set_threads(threads)
+        self.name, self.device, self.input_shape = card.name, device, card.input_shape
+        self._network: nn.Module | None = execution_form(network.to(self._dtype).eval(), device)
         tensors = (*network.parameters(), *network.buffers())
         self._weight_bytes = sum(t.numel() * t.element_size() for t in tensors)
         self._batch: torch.Tensor | None = None
@@ -49,12 +52,10 @@ class MeasuredNetwork(Classifier):
             DeviceError: The device has no room for it.
         """
         shape = (batch, self.input_shape[0], DEFAULT_BINS, *self.input_shape[2:])
-        generator = torch.Generator().manual_seed(SEED)
-        values = torch.rand(shape, generator=generator)
-        filled = torch.rand(shape, generator=generator) < _FILLED
+        windows = torch.from_numpy(sample_window(shape, SEED))
         self._batch = None
         with self._memory_told(batch):
-            self._batch = (values * filled).to(self.device, self._dtype)
+            self._batch = windows.to(self.device, self._dtype)
 
     def infer(self) -> None:
         """Put the batch through the network, and wait until it is done.
@@ -68,6 +69,11 @@ class MeasuredNetwork(Classifier):
         with torch.inference_mode(), self._memory_told(len(self._batch)):
             self._network(self._batch)
             self.synchronize()
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def begin_memory(self) -> None:
         """Begin to watch the GPU's memory; without effect on a CPU."""
@@ -84,9 +90,10 @@ class MeasuredNetwork(Classifier):
         return self._weight_bytes + inputs + added
 
     def close(self) -> None:
-        """Drop the network and its batch."""
-        self._batch = None
-        super().close()
+        """Drop the network and its batch, and give their GPU memory back."""
+        self._network = self._batch = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @contextmanager
     def _memory_told(self, batch: int) -> Iterator[None]:
@@ -97,18 +104,3 @@ class MeasuredNetwork(Classifier):
                 f"{self.device} ran out of memory with a batch of {batch} of {self.name}: {error}; "
                 "give smaller ones with --batch"
             ) from error
-
-
-@contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """Let convolutions and matrix products on a GPU round as the precision says, in this block.
-
-    Torch lets convolutions round to TF32 unless it is told not to.
-    """
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = precision != "float32"
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cs3d_ros.markdown import NONE, aligned, bullets
 from cs3d_ros.recordings.output import replaced
 from cs3d_ros.reproduction import paper
 from cs3d_ros.reproduction.errors import ReproductionError
-from cs3d_ros.reproduction.markdown import NONE, aligned, bullets
 from cs3d_ros.reproduction.table1.notes import notes, verdicts
 from cs3d_ros.reproduction.table1.numbers import (
     SCOPES,

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from cs3d_ros import device_power as power
+from cs3d_ros.device_power import open_power
 from cs3d_ros.energy import PowerSourceError
-from cs3d_ros.reproduction.table1 import power
-from cs3d_ros.reproduction.table1.power import open_power
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:1")
 NAMES = ("auto", "module-one", "gpu-one", "package-one")

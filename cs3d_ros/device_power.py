@@ -1,16 +1,57 @@
-"""The power source that covers what the networks run on."""
+"""The power of the device that networks run on."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from cs3d_ros.energy import SOURCE_NAMES, PowerSource, PowerSourceError, open_source
+from cs3d_ros.energy import (
+    SOURCE_NAMES,
+    EnergyMeter,
+    PowerSource,
+    PowerSourceError,
+    open_source,
+)
 
 _SCOPES = {"cpu": ("module", "cpu_package"), "cuda": ("module", "gpu")}
 _TIMEOUT_S = 20.0
+
+
+@contextmanager
+def device_meter(
+    name: str, interval_ms: int, device: torch.device
+) -> Iterator[tuple[EnergyMeter | None, str]]:
+    """Measure the energy of a device within the block.
+
+    Args:
+        name: As for `open_power`.
+        interval_ms: As for `open_power`.
+        device: As for `open_power`.
+
+    Yields:
+        A running meter and an empty text; or, with `auto` and no source, None and one line that
+        says why.
+
+    Raises:
+        PowerSourceError: The source that was asked for by name cannot be used.
+    """
+    try:
+        source = open_power(name, interval_ms, device)
+    except PowerSourceError as error:
+        if name != "auto":
+            raise
+        lines = "; ".join(line.strip() for line in str(error).splitlines())
+        yield None, lines.replace(":; ", ": ").rstrip(".")
+        return
+    try:
+        with EnergyMeter(source) as meter:
+            yield meter, ""
+    finally:
+        source.stop()
 
 
 def open_power(name: str, interval_ms: int, device: torch.device) -> PowerSource:
