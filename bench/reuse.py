@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from cs3d_ros.network import build, checkpoint
+from cs3d_ros.benchmark.subject import lively
+from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import SHIPPED_WEIGHTS
 from cs3d_ros.network.engines.engine import EngineRequest
 from cs3d_ros.network.engines.self_check import sample_window
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument(
         "--network",
         default="shipped",
-        help="`shipped` weights, or the name of an untrained network",
+        help="`shipped` weights, or the name of a network with random ones",
     )
     parser.add_argument(
         "--size", type=int, help="rows and columns; default: of the weights, or 112"
@@ -70,7 +71,8 @@ def opened(name: str, size: int | None) -> tuple[Network, int]:
     if name == "shipped":
         network, card = checkpoint.load(SHIPPED_WEIGHTS)
         return network.eval(), size or card.size
-    return build(name).eval(), size or INPUT_SHAPE[2]
+    size = size or INPUT_SHAPE[2]
+    return lively(name, size)[0], size
 
 
 def measure(

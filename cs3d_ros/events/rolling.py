@@ -97,6 +97,7 @@ class RollingTensors:
     def _new_chunks(self, window: Window) -> list[Events]:
         """The chunks that hold all events of a window after the last one's end, and maybe more."""
         end_ns = self._window.end_ns
-        across = (c for c in self._unfinished if len(c) and int(c.t_ns.max()) >= end_ns)
-        known = set(map(id, self._window.chunks))
+        across = [c for c in self._unfinished if len(c) and int(c.t_ns.max()) >= end_ns]
+        # A chunk with a gap in it may have been in an earlier window, not in the last, and be back.
+        known = set(map(id, (*self._window.chunks, *across)))
         return [*across, *(c for c in window.chunks if id(c) not in known)]

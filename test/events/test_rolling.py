@@ -92,6 +92,14 @@ def test_tensors_of_any_stream_are_those_of_the_whole_windows(
 
 
 @pytest.mark.parametrize("name", sorted(INDEPENDENT_BINS))
+def test_a_chunk_that_the_last_window_lacked_and_an_earlier_one_had_counts_once(name):
+    straggling = events([(0, 0, 0, 0)] * 7 + [(-66_000, 0, 0, 0)])
+    chunks = [(straggling, 0), (Events.empty(), 0), (Events.empty(), 200_000)]
+    shifts = checked_shifts(cut(chunks, 30_000, 10_000), 3, 1, name)
+    assert {1, 2} <= set(shifts)
+
+
+@pytest.mark.parametrize("name", sorted(INDEPENDENT_BINS))
 @pytest.mark.parametrize("size", [8, 12, 17])
 def test_a_steady_stream_adds_its_new_bins_only(monkeypatch, name, size):
     binned = []

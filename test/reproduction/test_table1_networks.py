@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from cs3d_ros.benchmark.subject import lively
 from cs3d_ros.device_power import open_power
 from cs3d_ros.energy import EnergyMeter, PowerSourceError
-from cs3d_ros.network.checkpoint import untrained
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.network.errors import DeviceError, NetworkError
 from cs3d_ros.network.precision import arithmetic
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", ["c3d", "cs3d"])
 def test_it_is_executed_as_a_classifier_executes_it(name):
     network = MeasuredNetwork(name, CPU, "float32", 32, 1)
-    classifier = Classifier(*untrained(name, size=32), threads=1)
+    classifier = Classifier(*lively(name, 32), threads=1)
     assert type(network._network) is type(classifier._engine._module)
     network.prepare(2)
     answers = []

@@ -41,13 +41,8 @@ class CompiledEngine(Engine):
         self._device, self._shape = request.device, request.input_shape
         self._compiled: Module | None = None
         self._replay: Replay | None = None
-        is_cpu = self._device.type == "cpu"
-        if is_cpu and request.precision != "float32":
-            raise EngineUnavailableError(
-                f"computes in float32 on a CPU, not in {request.precision}"
-            )
         try:
-            if is_cpu:
+            if self._device.type == "cpu":
                 self._make_for_cpu(request)
             else:
                 self._make_for_gpu(request)

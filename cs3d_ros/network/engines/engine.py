@@ -66,7 +66,7 @@ class Engine(ABC):
     """Types of devices that it runs on."""
 
     PRECISIONS: ClassVar[tuple[str, ...]] = ("float32",)
-    """How it can compute."""
+    """How it can compute on a GPU. On a CPU all compute in float32."""
 
     @abstractmethod
     def __init__(self, request: EngineRequest) -> None:

@@ -130,9 +130,11 @@ def _made(name: str, request: EngineRequest, probe: Probe) -> Engine:
     kind = ENGINES[name]
     if request.device.type not in kind.DEVICES:
         raise EngineUnavailableError(f"runs on {' and '.join(kind.DEVICES)} only")
-    if request.precision not in kind.PRECISIONS:
+    precisions = kind.PRECISIONS if request.device.type == "cuda" else ("float32",)
+    if request.precision not in precisions:
         raise EngineUnavailableError(
-            f"computes in {' or '.join(kind.PRECISIONS)}, not in {request.precision}"
+            f"computes in {' or '.join(precisions)} on a {request.device.type.upper()} device, not "
+            f"in {request.precision}"
         )
     try:
         engine = kind(request)

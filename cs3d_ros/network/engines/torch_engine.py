@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from torch import nn
 
 from cs3d_ros.network.device import move
-from cs3d_ros.network.engines.engine import Engine, EngineError, EngineRequest
+from cs3d_ros.network.engines.engine import PRECISIONS, Engine, EngineError, EngineRequest
 from cs3d_ros.network.folded import folded_form
 from cs3d_ros.network.frame_parts import frame_parts
+from cs3d_ros.network.gpu_forms import folded_on
 from cs3d_ros.network.memory import keep_memory
+from cs3d_ros.network.precision import arithmetic
 from cs3d_ros.network.reuse import WindowReuse
 from cs3d_ros.network.specification import Network
 
@@ -37,18 +37,19 @@ def execution_form(network: Network, device: torch.device) -> nn.Module:
 
 
 class TorchEngine(Engine):
-    """See `execution_form`."""
+    """On a CPU `execution_form`; on a GPU the folded form, in any precision."""
 
     name = "torch"
     DEVICES = ("cpu", "cuda")
+    PRECISIONS = PRECISIONS
 
     def __init__(self, request: EngineRequest) -> None:
-        self._device = request.device
-        network = request.network
-        if self._device.type != "cpu":
-            # Moving is in place.
-            network = copy.deepcopy(network)
-        self._module: nn.Module | None = execution_form(network, self._device)
+        self._device, self._precision = request.device, request.precision
+        self._module: nn.Module | None
+        if self._device.type == "cpu":
+            self._module = execution_form(request.network, self._device)
+        else:
+            self._module = folded_on(self._device, request.network, self._precision)
 
     @property
     def version(self) -> str:
@@ -60,7 +61,7 @@ class TorchEngine(Engine):
         assert self._module is not None
         reuse = (shift,) if isinstance(self._module, WindowReuse) else ()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), arithmetic(self._precision):
                 logits = self._module(torch.from_numpy(windows).to(self._device), *reuse)
                 answer: np.ndarray = logits.float().cpu().numpy()
         except (torch.OutOfMemoryError, MemoryError) as error:

@@ -68,11 +68,6 @@ def test_a_window_of_another_shape_is_refused(uncompiled: None) -> None:
         engine.infer(np.zeros((1, 3, 16, 40, 40), np.float32))
 
 
-def test_a_cpu_computes_in_float32_only() -> None:
-    with pytest.raises(EngineUnavailableError, match="float32 on a CPU, not in bfloat16"):
-        CompiledEngine(request(Small(0), precision="bfloat16"))
-
-
 class InvalidCxxCompiler(RuntimeError):
     """As torch's."""
 

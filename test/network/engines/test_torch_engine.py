@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cs3d_ros.network.engines.engine import EngineRequest
+from cs3d_ros.network.engines.engine import PRECISIONS, EngineRequest
+from cs3d_ros.network.engines.self_check import Probe
 from cs3d_ros.network.engines.torch_engine import TorchEngine
 from engine_helpers import answers_of, assert_alike, request_of
 from network_helpers import trained
@@ -74,4 +75,16 @@ def test_it_says_which_torch_and_closes_twice(monkeypatch: pytest.MonkeyPatch) -
     assert engine.version == f"torch {torch.__version__}"
     engine.synchronize()
     engine.close()
+    engine.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_on_a_gpu_it_answers_as_precisely_as_it_is_asked_to(precision: str) -> None:
+    network = trained("cs3d")
+    request = EngineRequest(network, (3, 16, 48, 48), torch.device("cuda:0"), 0, precision)
+    probe = Probe.of_request(request)
+    engine = TorchEngine(request)
+    probe.check(engine.infer, precision)
     engine.close()
