@@ -1,6 +1,6 @@
 """Which engine serves: by name, by speed, and what happens to those that do not work."""
 
-import time
+import dataclasses
 
 import numpy as np
 import pytest
@@ -31,19 +31,15 @@ def request_():
 
 
 class Right(TorchEngine):
-    """Answers as torch does, after a while."""
+    """Answers as torch does."""
 
     name = "right"
-    delay_s = 0.0
+    takes_ms = 0.0
     made = closed = 0
 
     def __init__(self, request):
         super().__init__(request)
         type(self).made += 1
-
-    def infer(self, windows, shift=None):
-        time.sleep(self.delay_s)
-        return super().infer(windows, shift)
 
     def close(self):
         type(self).closed += 1
@@ -63,7 +59,7 @@ def refuses(error):
 
 def answers(function):
     def infer(self, windows, shift=None):
-        return function(Right.infer(self, windows, shift))
+        return function(TorchEngine.infer(self, windows, shift))
 
     return infer
 
@@ -114,15 +110,30 @@ def test_an_engine_of_another_device_is_refused(request_, engines):
         open_engine("elsewhere", request_)
 
 
-def test_auto_takes_the_fastest_and_closes_the_others(request_, engines):
-    slow, fast, slower = engine("slow", delay_s=0.05), engine("fast"), engine("slower", delay_s=0.1)
+def test_auto_takes_the_fastest_and_closes_the_others(request_, engines, monkeypatch):
+    slow, fast, slower = engine("slow", takes_ms=5.0), engine("fast"), engine("slower", takes_ms=7)
     engines(slow, fast, slower)
+    monkeypatch.setattr(selection, "_median_ms", lambda engine, window, shift: engine.takes_ms)
     choice = open_engine(AUTO, request_)
     assert choice.engine.name == "fast"
     assert choice.failures == ()
-    assert "ms a window (slow: " in choice.reason
-    assert "slower: 1" in choice.reason
+    assert choice.reason.endswith(", 0.0 ms a window (slow: 5.0 ms; slower: 7.0 ms)")
     assert [(kind.made, kind.closed) for kind in (slow, fast, slower)] == [(1, 1), (1, 0), (1, 1)]
+
+
+def test_engines_are_timed_with_windows_as_far_apart_as_they_will_be(request_, engines):
+    seen = []
+
+    def infer(self, windows, shift=None):
+        seen.append(shift)
+        return TorchEngine.infer(self, windows)
+
+    engines(engine("watched", infer=infer))
+    open_engine(AUTO, dataclasses.replace(request_, shift=4))
+    # The self-check has nothing before it.
+    assert seen[0] is None
+    assert set(seen[1:]) == {4}
+    assert len(seen) > 3
 
 
 @pytest.mark.parametrize(
