@@ -30,12 +30,14 @@ endif
 lint: setup
 	@$(RUN) ruff format --check . && ruff check . && mypy
 
-# ARGS go to each of the first three, such as --seconds 5.
+# ARGS go to each of the first four, such as --seconds 5.
 bench:
 	@tools/setup.sh bench
 	@$(RUN) python3 bench/stages.py $(ARGS)
+	@$(RUN) python3 bench/reuse.py $(ARGS)
 	@$(RUN) python3 bench/decoding.py $(ARGS)
 	@$(RUN) python3 bench/binning.py $(ARGS)
+	@$(RUN) python3 -m cs3d_ros.cli bench engines
 	@$(RUN) python3 bench/simulation.py
 	@$(RUN) python3 bench/datasets.py
 
