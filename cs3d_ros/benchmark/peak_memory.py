@@ -41,7 +41,8 @@ def peak_memory_bytes(subject: Subject) -> int | None:
     except EOFError:
         return None
     finally:
-        process.kill()
+        if process.is_alive():
+            process.kill()
         process.join()
         receiver.close()
     return answer
