@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from cs3d_ros import events
+from cs3d_ros.benchmark.subject import lively
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.stream import EventStream
-from cs3d_ros.events.tensors import bin_window
+from cs3d_ros.events.tensors import DEFAULT_SIZE, bin_window
 from cs3d_ros.events.windows import SlidingWindows, Window
-from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.recognizer import DEFAULT_HOP_MS, Recognizer
 from cs3d_ros.recordings import open_recording
@@ -51,8 +51,8 @@ def measure(bag: Path, seconds: float) -> list[dict]:
     with open_recording(bag) as recording:
         packets = [packet for _, packet in recording]
     events.warm_up()
-    cs3d = Classifier(*checkpoint.untrained("cs3d"))
-    c3d = Classifier(*checkpoint.untrained("c3d"))
+    cs3d = Classifier(*lively("cs3d", DEFAULT_SIZE))
+    c3d = Classifier(*lively("c3d", DEFAULT_SIZE))
     shipped = Classifier.from_checkpoint("shipped")
     window_ms = cs3d.card.window_ms
     window = busiest_window(packets, window_ms)
@@ -90,9 +90,9 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         f"{times['decode'] * 1e6 / len(packets):.1f} us a packet",
         "bin": f"{window.event_count} events, {window.event_count / times['bin'] * 1e-6:.0f} "
         "M events/s",
-        "infer cs3d": "untrained, float32, folded",
-        "infer c3d": "untrained, float32, folded",
-        "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, folded",
+        "infer cs3d": "random weights, float32, whole windows",
+        "infer c3d": "random weights, float32, whole windows",
+        "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, whole windows",
         "end to end": f"shipped weights, {windows} windows of {window_ms:g} ms every "
         f"{DEFAULT_HOP_MS:g} ms",
     }
