@@ -26,6 +26,11 @@ def positive(text: str) -> float:
     return value
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def path(text: str) -> Path:
     """A path, with a leading ~ replaced.
 

@@ -8,16 +8,15 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cs3d_ros.argument_types import positive
+from cs3d_ros.argument_types import names, positive
 from cs3d_ros.energy import SOURCE_NAMES
+from cs3d_ros.markdown import NONE, aligned
 
 if TYPE_CHECKING:
     import torch
 
     from cs3d_ros.benchmark.engines import EngineRow, Results
     from cs3d_ros.benchmark.subject import Subject
-
-_NONE = "–"
 
 _DESCRIPTION = """\
 Time one window in each engine that runs here, C3D and CS3D with random weights, in turns and with
@@ -36,11 +35,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     engines.add_argument(
-        "--networks", type=_names, default=("c3d", "cs3d"), metavar="N,…", help="default: c3d,cs3d"
+        "--networks", type=names, default=("c3d", "cs3d"), metavar="N,…", help="default: c3d,cs3d"
     )
     engines.add_argument(
         "--engines",
-        type=_names,
+        type=names,
         metavar="E,…",
         help="default: all of the device but torch-compile, which compiles for minutes",
     )
@@ -60,10 +59,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     engines.add_argument("--json", action="store_true", help="print a JSON object")
     engines.set_defaults(run=_engines)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _engines(arguments: argparse.Namespace) -> int:
@@ -134,7 +129,6 @@ def _ratio(row: EngineRow, results: Results) -> float | None:
 
 
 def _as_text(results: Results, arguments: argparse.Namespace, device: torch.device) -> str:
-    from cs3d_ros.markdown import aligned
     from cs3d_ros.training.provenance import machine
 
     size = arguments.size
@@ -154,8 +148,8 @@ def _as_text(results: Results, arguments: argparse.Namespace, device: torch.devi
                 row.version,
                 f"{row.median_ms:.1f}",
                 f"{row.p99_ms:.1f}",
-                _NONE if ratio is None else f"{ratio:.2f}",
-                _NONE if row.peak_mb is None else f"{row.peak_mb:.0f}",
+                NONE if ratio is None else f"{ratio:.2f}",
+                NONE if row.peak_mb is None else f"{row.peak_mb:.0f}",
                 _energy(row),
             ]
         )
@@ -168,7 +162,7 @@ def _as_text(results: Results, arguments: argparse.Namespace, device: torch.devi
 
 def _energy(row: EngineRow) -> str:
     if row.energy_mj is None or row.energy_uncertainty_mj is None:
-        return _NONE
+        return NONE
     return f"{row.energy_mj:.3g} ± {row.energy_uncertainty_mj:.2g}"
 
 

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cs3d_ros import table1_cli
-from cs3d_ros.argument_types import path
+from cs3d_ros.argument_types import names, path
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _add_table(
     )
     reproduce.add_argument(
         "--only",
-        type=_names,
+        type=names,
         default=(),
         metavar="NAME,…",
         help="do these rows only, such as c3d,cs3d; of forks also groups, such as threshold",
@@ -136,10 +136,6 @@ def _seeds(text: str) -> tuple[int, ...]:
             f"{text!r} are no seeds; expected whole numbers from 0 on with commas, such as 0,1,2"
         )
     return seeds
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:

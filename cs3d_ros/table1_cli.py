@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cs3d_ros.argument_types import path, positive
+from cs3d_ros.argument_types import names, path, positive
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_table(tables: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     what.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
     what.add_argument(
         "--precision",
-        type=_names,
+        type=names,
         default=("float32",),
         metavar="P,…",
         help="float32 (the default), tf32, bfloat16; the last two on a GPU that has them",
@@ -90,10 +90,6 @@ def add_table(tables: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help=f"from one reading to the next, {low} to {high} (default: 100)",
     )
     table1.set_defaults(run=_table1)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -45,7 +45,7 @@ class CudaGraphEngine(Engine):
         self.form = ""
         best_ms = np.inf
         failures: list[str] = []
-        probe = Probe.of_request(request)
+        probe = Probe.of(request.network, request.input_shape)
         for name, form in FORMS.items():
             if name == "fused" and not has_factorized_blocks(request.network):
                 continue

@@ -73,7 +73,7 @@ def open_engine(name: str, request: EngineRequest, without: Sequence[str] = ()) 
         raise EngineError(
             f"unknown precision {request.precision!r}; choose one of {', '.join(PRECISIONS)}"
         )
-    probe = Probe.of_request(request)
+    probe = Probe.of(request.network, request.input_shape)
     if name != AUTO:
         try:
             engine = _made(name, request, probe)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cs3d_ros.network.engines.engine import EngineError, EngineRequest
+from cs3d_ros.network.engines.engine import EngineError
 from cs3d_ros.network.specification import Network
 
 TOLERANCES = {"float32": 1e-4, "tf32": 1e-2, "bfloat16": 5e-2, "float16": 1e-2}
@@ -61,11 +61,6 @@ class Probe:
             if np.abs(logits - silent).max() > _TELLING * np.abs(logits).max():
                 return cls(window * np.float32(factor), logits)
         return cls(window, logits)
-
-    @classmethod
-    def of_request(cls, request: EngineRequest) -> Probe:
-        """As `of`."""
-        return cls.of(request.network, request.input_shape)
 
     def check(self, infer: Callable[[np.ndarray], np.ndarray], precision: str) -> float:
         """Return by what share of the largest logit an answer is off.

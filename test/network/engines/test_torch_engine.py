@@ -84,7 +84,7 @@ def test_it_says_which_torch_and_closes_twice(monkeypatch: pytest.MonkeyPatch) -
 def test_on_a_gpu_it_answers_as_precisely_as_it_is_asked_to(precision: str) -> None:
     network = trained("cs3d")
     request = EngineRequest(network, (3, 16, 48, 48), torch.device("cuda:0"), 0, precision)
-    probe = Probe.of_request(request)
+    probe = Probe.of(request.network, request.input_shape)
     engine = TorchEngine(request)
     probe.check(engine.infer, precision)
     engine.close()
