@@ -18,12 +18,13 @@ demo: setup
 	@$(RUN) python3 -m cs3d_ros.nodes.demo $(if $(BAG),--bag "$(BAG)") $(ARGS)
 
 # With ARGS, just those tests. Without, all: two at a time, and those with real nodes, whose timing
-# matters, on their own.
+# matters, on their own. A worker that crashes ends the run: with another in its place, pytest hangs.
 test: lint
 ifneq ($(ARGS),)
 	@$(RUN) python3 -m pytest $(ARGS)
 else
-	@$(RUN) python3 -m pytest --numprocesses 2 --dist loadfile --ignore test/nodes
+	@$(RUN) python3 -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 \
+		--ignore test/nodes
 	@$(RUN) python3 -m pytest test/nodes
 endif
 

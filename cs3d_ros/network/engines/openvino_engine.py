@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ class OpenVinoEngine(Engine):
         library = load_openvino()
         self._version = str(library.__version__).split("-")[0]
         self._ask: Any = None
-        core = library.Core()
+        core = _core(library)
         if _DEVICE not in core.available_devices:
             raise EngineUnavailableError(f"OpenVINO {self._version} has no plugin for this CPU")
         content = converted(request)
@@ -72,6 +74,21 @@ class OpenVinoEngine(Engine):
     def close(self) -> None:
         """Drop the compiled network."""
         self._ask = None
+
+
+@functools.cache
+def _core(library: Any) -> Any:
+    """Return the one `openvino.Core` of this process, its plugin for CPUs loaded.
+
+    As it is loaded, the plugin gives the thread at hand a signal stack, and takes that memory back
+    when the last of its users goes, in whatever thread: the next signal, such as Ctrl-C, would then
+    end the process by a segmentation fault. So it is loaded in a thread that no signal finds, and
+    it stays.
+    """
+    with futures.ThreadPoolExecutor(1) as elsewhere:
+        core = elsewhere.submit(library.Core).result()
+        elsewhere.submit(lambda: core.available_devices).result()
+    return core
 
 
 def _last_line(error: BaseException) -> str:

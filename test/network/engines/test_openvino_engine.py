@@ -1,5 +1,10 @@
 """The engine `openvino`, beyond what test_onnx_graph.py tests of it."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +19,23 @@ from cs3d_ros.recordings import open_recording
 from engine_helpers import assert_alike, request_of, windows_of
 from network_helpers import trained
 from recordings_data import DRAWN_FACE
+
+TEST = Path(__file__).parents[2]
+
+# In a process of its own, which must not be ended by what it is about.
+INTERRUPTED = """
+import signal, threading
+from cs3d_ros.network.engines.openvino_engine import OpenVinoEngine
+from engine_helpers import request_of
+from network_helpers import trained
+
+engines = [OpenVinoEngine(request_of(trained("rnn"), 32))]
+closing = threading.Thread(target=engines.clear)
+closing.start()
+closing.join()
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+signal.raise_signal(signal.SIGINT)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +70,17 @@ def test_it_tells_its_version_and_closes_twice(request_):
     assert engine.version == f"OpenVINO {openvino.__version__.split('-')[0]}"
     engine.close()
     engine.close()
+
+
+def test_signals_still_arrive_when_another_thread_has_closed_it():
+    folders = [str(Path(__file__).parent), str(TEST), os.environ.get("PYTHONPATH", "")]
+    result = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stdout) == (0, "interrupted\n"), result.stderr
 
 
 def test_the_second_start_converts_nothing(request_, monkeypatch):
