@@ -76,8 +76,7 @@ def write_onnx(
         try:
             onnx.checker.check_model(model, full_check=True)
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            raise EngineError(f"onnx refuses what was converted: {reason}") from error
+            raise EngineError(f"onnx refuses what was converted: {first_line(error)}") from error
         content = model.SerializeToString()
         off = _difference(onnxruntime, content, network, card.input_shape)
         file.write(content)

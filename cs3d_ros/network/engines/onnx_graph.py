@@ -18,6 +18,7 @@ from cs3d_ros.network.bin_features import GRID, BinFeatures
 from cs3d_ros.network.engines import cache
 from cs3d_ros.network.engines.engine import EngineError, EngineRequest, EngineUnavailableError
 from cs3d_ros.network.engines.libraries import load_onnx
+from cs3d_ros.network.engines.self_check import first_line
 from cs3d_ros.network.specification import Network
 from cs3d_ros.network.stages import FiveStageNetwork, FlattenLastMap
 
@@ -71,8 +72,7 @@ def onnx_graph(network: Network, input_shape: tuple[int, ...]) -> bytes:
     except Exception as error:
         # It raises whatever it meets. What is not made of stages is not promised.
         kind = EngineError if isinstance(network, FiveStageNetwork) else EngineUnavailableError
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise kind(f"the network cannot be written as ONNX: {reason}") from error
+        raise kind(f"the network cannot be written as ONNX: {first_line(error)}") from error
     return content.getvalue()
 
 

@@ -9,10 +9,7 @@ from cs3d_ros.network.engines.onnxruntime_engine import OnnxRuntimeEngine
 from engine_helpers import assert_alike, request_of, windows_of
 from network_helpers import trained
 
-
-@pytest.fixture(autouse=True)
-def cache_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("CS3D_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture

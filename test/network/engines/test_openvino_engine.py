@@ -20,6 +20,8 @@ from engine_helpers import assert_alike, request_of, windows_of
 from network_helpers import trained
 from recordings_data import DRAWN_FACE
 
+pytestmark = pytest.mark.usefixtures("cache_folder")
+
 TEST = Path(__file__).parents[2]
 
 # In a process of its own, which must not be ended by what it is about.
@@ -36,11 +38,6 @@ closing.join()
 signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
 signal.raise_signal(signal.SIGINT)
 """
-
-
-@pytest.fixture(autouse=True)
-def cache_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("CS3D_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

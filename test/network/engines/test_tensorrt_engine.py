@@ -14,11 +14,7 @@ from engine_helpers import assert_alike, request_of, windows_of
 from fake_tensorrt import fake_tensorrt
 from network_helpers import trained
 
-
-@pytest.fixture(autouse=True)
-def folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("CS3D_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture
@@ -88,12 +84,12 @@ def test_a_precision_that_its_version_does_not_take_is_refused(version, precisio
     assert library.builds == []
 
 
-def test_a_plan_is_built_once(install, request_, folder):
+def test_a_plan_is_built_once(install, request_, cache_folder):
     library = install()
     TensorRtEngine(request_)
     assert_alike(TensorRtEngine(request_), request_)
     assert len(library.builds) == 1
-    assert sorted(p.name.split("-")[0] for p in folder.iterdir()) == ["onnx", "tensorrt"]
+    assert sorted(p.name.split("-")[0] for p in cache_folder.iterdir()) == ["onnx", "tensorrt"]
 
 
 def test_another_version_gpu_or_precision_builds_its_own(install, request_):
@@ -107,7 +103,7 @@ def test_another_version_gpu_or_precision_builds_its_own(install, request_):
     assert [len(library.builds) for library in libraries] == [2, 1, 1]
 
 
-def test_a_plan_that_does_not_load_is_built_again(install, request_, folder):
+def test_a_plan_that_does_not_load_is_built_again(install, request_, cache_folder):
     library = install()
     TensorRtEngine(request_)
     # As after an update of the driver that changes no version.
@@ -132,13 +128,13 @@ def test_a_plan_that_does_not_load_is_built_again(install, request_, folder):
         ("context", "TensorRT cannot prepare the network: it does not say why"),
     ],
 )
-def test_what_fails_is_told_in_one_line(fault, told, install, request_, folder, capfd):
+def test_what_fails_is_told_in_one_line(fault, told, install, request_, cache_folder, capfd):
     install().faults.add(fault)
     with pytest.raises(EngineError) as caught:
         TensorRtEngine(request_)
     assert str(caught.value) == told
     assert capfd.readouterr() == ("", "")
-    kept = [p.name for p in folder.glob("tensorrt-*")]
+    kept = [p.name for p in cache_folder.glob("tensorrt-*")]
     assert len(kept) == (fault == "context")
 
 
