@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +20,6 @@ from network_helpers import trained
 from recordings_data import DRAWN_FACE
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
-
-TEST = Path(__file__).parents[2]
 
 # In a process of its own, which must not be ended by what it is about.
 INTERRUPTED = """
@@ -70,10 +67,9 @@ def test_it_tells_its_version_and_closes_twice(request_):
 
 
 def test_signals_still_arrive_when_another_thread_has_closed_it():
-    folders = [str(Path(__file__).parent), str(TEST), os.environ.get("PYTHONPATH", "")]
     result = subprocess.run(
         [sys.executable, "-c", INTERRUPTED],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
     )
