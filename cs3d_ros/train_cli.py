@@ -124,7 +124,8 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--patience",
         type=int,
         metavar="N",
-        help="stop after N epochs that were no better on the validation part; 0: never",
+        help="stop after N epochs that were no better on the validation part, 0: never; "
+        "one-cycle always runs to its end",
     )
     group.add_argument(
         "--clips", type=int, metavar="N", help="train on N clips of the data set only; 0: all"

@@ -179,7 +179,7 @@ def _protocol(study: Study) -> str:
     augmentation = "" if study.table.name == "table3" else f", augmentation {settings.augmentation}"
     patience = (
         f", stopped after {settings.patience} epochs without a better one"
-        if settings.patience
+        if settings.patience and settings.schedule == "constant"
         else ""
     )
     noise_filter = (

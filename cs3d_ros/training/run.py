@@ -87,10 +87,14 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are done or nothing has become better for a while."""
+        """Whether all epochs are done or nothing has become better for a while.
+
+        A one-cycle schedule is not cut short: its best epochs are those with the smallest steps,
+        at its end.
+        """
         if len(self.rows) >= self.settings.epochs:
             return True
-        if not self.rows or not self.settings.patience:
+        if not self.rows or not self.settings.patience or self.settings.schedule == "one-cycle":
             return False
         best = self.best
         is_grown = best.size == self.settings.size

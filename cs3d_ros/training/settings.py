@@ -53,7 +53,7 @@ class TrainingSettings:
         expression_share: Share of the windows of expression clips that show the expression rather
             than the neutral face before or after it; None takes windows as they come.
         patience: Stop after this many epochs at the last size without a better validation
-            accuracy; 0 never does.
+            accuracy; 0 never does, nor does any number with the one-cycle schedule.
         clips: Train on that many clips, equally many of each class and light as far as there are
             any, chosen by the seed; 0 takes all.
         seed: Of all randomness: weights, order, windows, augmentation, dropout.

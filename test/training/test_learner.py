@@ -63,6 +63,11 @@ class TestLearning:
         assert result.epochs == result.best_epoch + 2 < 9
         assert result.finished
 
+    def test_one_cycle_runs_to_its_end(self, data, tmp_path):
+        settings = replace(SMALL, epochs=4, patience=1, learning_rate=1e-9, schedule="one-cycle")
+        result = train(data, tmp_path / "out", settings, progress=False)
+        assert result.epochs == 4 > result.best_epoch + 2
+
     def test_torchs_own_randomness_is_left_alone(self, data, tmp_path):
         torch.manual_seed(5)
         before = torch.get_rng_state()
