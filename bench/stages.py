@@ -93,7 +93,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         "infer cs3d": "random weights, float32, whole windows",
         "infer c3d": "random weights, float32, whole windows",
         "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, whole windows",
-        "end to end": f"shipped weights, {windows} windows of {window_ms:g} ms every "
+        "end to end": f"shipped weights, {windows} windows of {shipped.card.window_ms:g} ms every "
         f"{DEFAULT_HOP_MS:g} ms",
     }
     return [

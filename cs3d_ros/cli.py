@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--window-ms", type=float, metavar="W", help="length of a window (default: the network's)"
     )
     recognize.add_argument(
-        "--hop-ms", type=float, metavar="H", help="from one window to the next (default: 125)"
+        "--hop-ms", type=float, metavar="H", help="from one window to the next (default: 100)"
     )
     recognize.add_argument(
         "--roi",

@@ -102,9 +102,9 @@ def _add_rule(evaluate: argparse.ArgumentParser) -> None:
     of_stream.add_argument(
         "--hop-ms",
         type=positive,
-        default=125.0,
+        default=100.0,
         metavar="H",
-        help="from one window to the next (default: 125)",
+        help="from one window to the next (default: 100)",
     )
     add_decision(of_stream)
 

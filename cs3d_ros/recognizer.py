@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cs3d_ros.events.packets import EventPacket
     from cs3d_ros.network.classifier import Classifier
 
-DEFAULT_HOP_MS = 125.0
+DEFAULT_HOP_MS = 100.0
 DEFAULT_MAX_EVENTS = 8_000_000
 
 

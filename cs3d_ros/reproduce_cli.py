@@ -98,7 +98,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--protocol",
         default="paper",
         metavar="NAME",
-        help="paper (Adam, 1e-4, batch 16, 112 px; the default), tuned (40 px, for a CPU), "
+        help="paper (Adam, 1e-4, batch 16, 112 px; the default), tuned (56 px, for a CPU), "
         "or quick (small pictures and few clips, for a CPU); what follows changes it",
     )
     group.add_argument("--epochs", type=int, metavar="N", help="how often all clips are seen")

@@ -26,8 +26,8 @@ def test_recognises_a_real_recording(untrained):
     recognizer = Recognizer(untrained)
     recognizer.warm_up()
     recognitions = recognize(recognizer, stream)
-    # 1.2513 s of sensor time hold 7 windows of 500 ms at every 125 ms.
-    assert len(recognitions) == 7
+    # 1.2513 s of sensor time hold 8 windows of 500 ms at every 100 ms.
+    assert len(recognitions) == 8
     for recognition in recognitions:
         assert recognition.expression in untrained.labels
         assert recognition.confidence == max(recognition.probabilities)
@@ -38,7 +38,7 @@ def test_recognises_a_real_recording(untrained):
         assert recognition.inference_ms > 0.0
     stamps = np.array([r.stamp_ns for r in recognitions])
     # Regular, but where the estimate of the clock's offset became better.
-    assert np.all(np.abs(np.diff(stamps) - 125_000_000) < 20_000_000)
+    assert np.all(np.abs(np.diff(stamps) - 100_000_000) < 20_000_000)
     first, last = stream[0].stamp_ns, stream[-1].stamp_ns
     assert first < stamps[0] < stamps[-1] <= last + 20_000_000
 
@@ -299,6 +299,10 @@ def test_every_event_of_a_flood_is_used_or_counted():
     assert used + windows.events_dropped + windows.events_late == 1_000 * per_packet
 
 
+WHOLE_BINS = 125.0
+"""A hop in ms: four of the sixteen bins of a window of 500 ms."""
+
+
 def shifts(recognizer: Recognizer, stream: list[EventPacket]) -> list[int | None]:
     recognize(recognizer, stream)
     return list(recognizer.classifier.shifts)
@@ -307,11 +311,10 @@ def shifts(recognizer: Recognizer, stream: list[EventPacket]) -> list[int | None
 def test_the_classifier_is_told_how_far_the_window_has_moved(drawn_face):
     stream = packets(drawn_face)[:800]
     witness = Witness()
-    recognizer = Recognizer(witness, roi=Roi(40, 0, 240, 240))
+    recognizer = Recognizer(witness, hop_ms=WHOLE_BINS, roi=Roi(40, 0, 240, 240))
     ready = [r for packet in stream for r in recognizer.push(packet)]
     for each in ready:
         recognizer.classify(each)
-    # A hop of 125 ms is four of the sixteen bins of a window.
     assert witness.shifts == [None] + [4] * (len(ready) - 1)
     for each, tensor in zip(ready, witness.tensors, strict=True):
         np.testing.assert_array_equal(tensor, bin_window(each.window, each.roi))
@@ -341,12 +344,12 @@ def test_bins_that_depend_on_the_window_share_nothing(drawn_face, representation
             in_channels=channels(representation),
         )[1]
 
-    assert set(shifts(Recognizer(Other()), packets(drawn_face)[:300])) == {None}
+    assert set(shifts(Recognizer(Other(), hop_ms=WHOLE_BINS), packets(drawn_face)[:300])) == {None}
 
 
 def test_the_first_window_of_another_region_or_epoch_shares_nothing(drawn_face):
     stream = packets(drawn_face)[:400]
-    recognizer = Recognizer(Witness())
+    recognizer = Recognizer(Witness(), hop_ms=WHOLE_BINS)
     half = len(shifts(recognizer, stream[:200]))
     recognizer.look_at(Roi(50, 50, 100, 100))
     found = shifts(recognizer, stream[200:])
@@ -357,11 +360,11 @@ def test_the_first_window_of_another_region_or_epoch_shares_nothing(drawn_face):
 
 def test_after_dropped_or_late_events_windows_share_nothing(drawn_face):
     stream = packets(drawn_face)[:400]
-    recognizer = Recognizer(Witness(), max_events=3_000)
+    recognizer = Recognizer(Witness(), hop_ms=WHOLE_BINS, max_events=3_000)
     found = shifts(recognizer, stream)
     assert recognizer.windows.events_dropped > 0
     assert set(found[1:]) == {None}
-    recognizer = Recognizer(Witness())
+    recognizer = Recognizer(Witness(), hop_ms=WHOLE_BINS)
     ready = [r for packet in stream for r in recognizer.push(packet)]
     for each in (ready[0], dataclasses.replace(ready[1], changes=1), ready[2]):
         recognizer.classify(each)
@@ -370,7 +373,7 @@ def test_after_dropped_or_late_events_windows_share_nothing(drawn_face):
 
 def test_where_somebody_else_has_asked_the_classifier_nothing_is_shared(drawn_face):
     witness = Witness()
-    one, other = Recognizer(witness), Recognizer(witness)
+    one, other = (Recognizer(witness, hop_ms=WHOLE_BINS) for _ in range(2))
     stream = packets(drawn_face)[:400]
     ready = [[r for packet in stream for r in each.push(packet)] for each in (one, other)]
     one.classify(ready[0][0])
@@ -389,7 +392,7 @@ def test_after_a_failure_nothing_is_shared(drawn_face):
                 raise NetworkError("not today")
             return answer
 
-    recognizer = Recognizer(Moody())
+    recognizer = Recognizer(Moody(), hop_ms=WHOLE_BINS)
     ready = [r for packet in packets(drawn_face)[:400] for r in recognizer.push(packet)]
     recognizer.classify(ready[0])
     with pytest.raises(NetworkError):

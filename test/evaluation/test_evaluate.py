@@ -192,7 +192,7 @@ class TestRecording:
     def test_what_is_shown_is_found(self, bag):
         scores = evaluate_recording(Reader(), bag)
         assert [s.expression for s in scores.findings.shown] == ["happy", "angry"]
-        # Half of a window of 500 ms has to show it, and windows end every 125 ms.
+        # Half of a window of 500 ms has to show it, and windows end every 100 ms.
         assert all(0.2 <= s.delay_s <= 0.4 for s in scores.findings.shown)
         assert scores.findings.shown[0].onset_s == pytest.approx(2.0, abs=0.02)
         assert scores.totals.duration_s == pytest.approx(8.0, abs=0.15)
@@ -208,7 +208,7 @@ class TestRecording:
         plain = evaluate_recording(Reader(), bag)
         late = evaluate_recording(Reader(), bag, decision=Decision(min_messages=3))
         for one, other in zip(plain.findings.shown, late.findings.shown, strict=True):
-            assert other.delay_s == pytest.approx(one.delay_s + 0.25, abs=0.01)
+            assert other.delay_s == pytest.approx(one.delay_s + 0.2, abs=0.01)
 
     def test_a_hop_of_other_length(self, bag):
         messages = recognize(Reader(), bag, hop_ms=500)
