@@ -9,6 +9,9 @@ from cs3d_ros.recordings import open_recording
 
 CARD = untrained_network()[1]
 
+WHOLE_BINS = 125.0
+"""A hop in ms: four of the sixteen bins of a window of 500 ms."""
+
 
 class Witness:
     """A classifier that keeps what it is shown and answers with a fixed distribution."""

@@ -153,8 +153,8 @@ def test_ctrl_c_ends_the_command_and_still_tells_what_it_drew(
         time.sleep(0.3)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         sleeping = [pid for pid in map(int, children) if pid not in tools.pids()]
-        # As a terminal does it: to all of them.
-        for pid in [*sleeping, process.pid]:
+        # As a terminal does it: to all of them, before any has ended.
+        for pid in [process.pid, *sleeping]:
             os.kill(pid, signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGINT, err

@@ -17,7 +17,7 @@ from cs3d_ros.network.checkpoint import untrained as untrained_network
 from cs3d_ros.network.classifier import Classifier
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.recognizer import Recognizer
-from recognizer_helpers import CARD, Witness, packets, recognize
+from recognizer_helpers import CARD, WHOLE_BINS, Witness, packets, recognize
 from recordings_data import recording_path
 
 
@@ -297,10 +297,6 @@ def test_every_event_of_a_flood_is_used_or_counted():
     )
     assert windows.events_dropped > 1_500_000
     assert used + windows.events_dropped + windows.events_late == 1_000 * per_packet
-
-
-WHOLE_BINS = 125.0
-"""A hop in ms: four of the sixteen bins of a window of 500 ms."""
 
 
 def shifts(recognizer: Recognizer, stream: list[EventPacket]) -> list[int | None]:

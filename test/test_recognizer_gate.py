@@ -10,7 +10,7 @@ from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import EventPacket, Events
 from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.recognizer import Recognizer
-from recognizer_helpers import Witness, recognize
+from recognizer_helpers import WHOLE_BINS, Witness, recognize
 
 
 def with_pauses(seconds: float, moving: list[tuple[float, float]]) -> list[EventPacket]:
@@ -48,10 +48,10 @@ class Spy(Decision):
 
 def test_the_gate_says_the_last_result_again_while_nothing_moves():
     stream = with_pauses(12.0, [(0.0, 1.0), (9.0, 10.0)])
-    plain = recognize(Recognizer(Witness()), stream)
+    plain = recognize(Recognizer(Witness(), hop_ms=WHOLE_BINS), stream)
     assert all(r.inferred and r.age_ns == 0 for r in plain)
     spy, witness = Spy(), Witness()
-    recognizer = Recognizer(witness, decision=spy, activity_gate=True)
+    recognizer = Recognizer(witness, decision=spy, hop_ms=WHOLE_BINS, activity_gate=True)
     gated = recognize(recognizer, stream)
     assert [r.event_count for r in gated] == [r.event_count for r in plain]
     assert [r.stamp_ns for r in gated] == [r.stamp_ns for r in plain]
@@ -85,7 +85,7 @@ def test_a_gate_that_closes_for_a_moment_makes_the_shift_larger():
             return self.asked not in (2, 4, 5)
 
     stream = with_pauses(2.0, [])
-    recognizer = Recognizer(Witness(), activity_gate=True)
+    recognizer = Recognizer(Witness(), hop_ms=WHOLE_BINS, activity_gate=True)
     ready = [r for packet in stream for r in recognizer.push(packet)]
     recognizer.classify(ready[0])
     recognizer._gate = Fickle()
