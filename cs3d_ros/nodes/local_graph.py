@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import rclpy
 from ament_index_python.packages import get_package_prefix
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 
 from cs3d_ros.errors import Cs3dError
 
@@ -24,11 +24,26 @@ if TYPE_CHECKING:
 # Configuring imports torch and, the first time, compiles the kernels: minutes on a slow machine.
 PATIENCE_S = 180.0
 _APPEAR_S = 30.0
+# The answer of a service is lost if the server has not discovered the client by then, which happens
+# on a busy machine. So a transition is not waited for longer than this before the state is asked.
+_TRANSITION_S = 15.0
 _END_S = 5.0
+
+
+_LEADS_TO = {
+    Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
+    Transition.TRANSITION_DEACTIVATE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_CLEANUP: State.PRIMARY_STATE_UNCONFIGURED,
+}
 
 
 class GraphError(Cs3dError):
     """A node did not appear or did not answer."""
+
+
+class NoAnswerError(GraphError):
+    """A service took the request, and did not answer in time."""
 
 
 def isolate() -> None:
@@ -115,28 +130,36 @@ class LocalGraph:
         self.spin_until(lambda: False, seconds)
 
     def call(
-        self, kind: Any, name: str, request: Any, process: subprocess.Popen[bytes] | None = None
+        self,
+        kind: Any,
+        name: str,
+        request: Any,
+        process: subprocess.Popen[bytes] | None = None,
+        timeout_s: float = PATIENCE_S,
     ) -> Any:
         """Call a service; `process`, if given, is the one that has it.
 
         Raises:
-            GraphError: It did not appear, did not answer, or its process has ended.
+            NoAnswerError: It did not answer within `timeout_s` seconds.
+            GraphError: It did not appear, or its process has ended.
         """
 
-        def wait(condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
+        def happens(condition: Callable[[], bool], timeout_s: float) -> bool:
             def ended() -> bool:
                 return process is not None and process.poll() is not None
 
-            if not self.spin_until(lambda: condition() or ended(), timeout_s):
-                raise GraphError(f"{name} did not {failure} within {timeout_s:.0f} s")
+            in_time = self.spin_until(lambda: condition() or ended(), timeout_s)
             if process is not None and ended() and not condition():
                 raise GraphError(f"the process of {name} has ended, status {process.returncode}")
+            return in_time
 
         client = self.node.create_client(kind, name)
         try:
-            wait(client.service_is_ready, _APPEAR_S, "appear")
+            if not happens(client.service_is_ready, _APPEAR_S):
+                raise GraphError(f"{name} did not appear within {_APPEAR_S:.0f} s")
             future = client.call_async(request)
-            wait(future.done, PATIENCE_S, "answer")
+            if not happens(future.done, timeout_s):
+                raise NoAnswerError(f"{name} did not answer within {timeout_s:.0f} s")
             return future.result()
         finally:
             self.node.destroy_client(client)
@@ -144,14 +167,23 @@ class LocalGraph:
     def change_state(
         self, node: str, transition: int, process: subprocess.Popen[bytes] | None = None
     ) -> bool:
-        """Ask a lifecycle node for a transition; False if it refuses.
+        """Ask a lifecycle node for a transition; False if it refuses or fails.
+
+        Without an answer the state that the node is in decides. Whether it was asked in vain in
+        that state is not told then.
 
         Raises:
             GraphError: As `call`.
         """
         request = ChangeState.Request()
         request.transition.id = transition
-        return bool(self.call(ChangeState, f"/{node}/change_state", request, process).success)
+        service = f"/{node}/change_state"
+        try:
+            return bool(self.call(ChangeState, service, request, process, _TRANSITION_S).success)
+        except NoAnswerError:
+            # A node that is at it still answers when it is through.
+            answer = self.call(GetState, f"/{node}/get_state", GetState.Request(), process)
+            return bool(answer.current_state.id == _LEADS_TO[transition])
 
     def bring_up(self, node: str, process: subprocess.Popen[bytes] | None = None) -> None:
         """Configure and activate a lifecycle node.

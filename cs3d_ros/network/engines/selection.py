@@ -29,8 +29,10 @@ CANDIDATES = {
 }
 """What `auto` tries, by type of device. `torch-compile` is left out: it compiles for minutes."""
 
-_PROBE_S = 0.3
-_MIN_PROBES, _MAX_PROBES = 3, 30
+_PROBES = 8
+# A node infers once in a hop. Between, others use the processor, its caches are emptied and the
+# threads of a library go to sleep: that costs one engine much more than another.
+_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def _made(name: str, request: EngineRequest, probe: Probe) -> Engine:
 def _median_ms(engine: Engine, window: np.ndarray, shift: int | None) -> float:
     # What is in the window does not matter for the time, so that it may be the same again.
     times: list[float] = []
-    while len(times) < _MIN_PROBES or (sum(times) < _PROBE_S and len(times) < _MAX_PROBES):
+    for _ in range(_PROBES):
+        time.sleep(_PAUSE_S)
         began = time.perf_counter()
         engine.infer(window, shift)
         times.append(time.perf_counter() - began)
