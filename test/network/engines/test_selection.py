@@ -113,12 +113,26 @@ def test_an_engine_of_another_device_is_refused(request_, engines):
 def test_auto_takes_the_fastest_and_closes_the_others(request_, engines, monkeypatch):
     slow, fast, slower = engine("slow", takes_ms=5.0), engine("fast"), engine("slower", takes_ms=7)
     engines(slow, fast, slower)
-    monkeypatch.setattr(selection, "_median_ms", lambda engine, window, shift: engine.takes_ms)
+    monkeypatch.setattr(
+        selection, "_medians_ms", lambda engines, window, shift: [e.takes_ms for e in engines]
+    )
     choice = open_engine(AUTO, request_)
     assert choice.engine.name == "fast"
     assert choice.failures == ()
     assert choice.reason.endswith(", 0.0 ms a window (slow: 5.0 ms; slower: 7.0 ms)")
     assert [(kind.made, kind.closed) for kind in (slow, fast, slower)] == [(1, 1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(("preferred_ms", "name"), [(11.0, "preferred"), (12.0, "fastest")])
+def test_auto_takes_the_preferred_engine_if_it_is_as_good(
+    request_, engines, monkeypatch, preferred_ms, name
+):
+    engines(engine("preferred"), engine("fastest"))
+    monkeypatch.setattr(selection, "_medians_ms", lambda *_: [preferred_ms, 10.0])
+    choice = open_engine(AUTO, request_)
+    assert choice.engine.name == name
+    assert f"{preferred_ms:.1f} ms" in choice.reason
+    assert "10.0 ms" in choice.reason
 
 
 def test_engines_are_timed_with_windows_as_far_apart_as_they_will_be(request_, engines):
