@@ -63,6 +63,13 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_output(facekit7)
     _add_faces(facekit7, clips=3500)
     facekit7.add_argument(
+        "--people",
+        type=int,
+        default=136,
+        metavar="N",
+        help="random people in all parts together, beside the photographed (default: 136)",
+    )
+    facekit7.add_argument(
         "--stream-s",
         type=float,
         default=180.0,
@@ -171,6 +178,7 @@ def _make_facekit7(arguments: argparse.Namespace) -> int:
             facekit=arguments.facekit.absolute(),
             photographs=arguments.photographs.absolute() if arguments.photographs else None,
             seed=arguments.seed,
+            people=arguments.people,
             clips=arguments.clips,
             clip_s=arguments.clip_s,
             stream_s=arguments.stream_s,

@@ -48,9 +48,10 @@ PARTS = ("train", "validation", "test")
 # seen more often in one part than in another.
 _SHARES = {"train": 0.68, "validation": 0.10, "test": 0.22}
 
-_RANDOM_PEOPLE = 136
+DEFAULT_PEOPLE = 136
 """Twice as many as there are photographs in the Face Research Lab London Set with consent."""
 
+_FEWEST_PEOPLE, _MAX_PEOPLE = 10, 10_000
 _MAX_CLIPS, _MAX_STREAMS = 100_000, 1000
 _CHUNK_BYTES = 1 << 20
 
@@ -65,6 +66,7 @@ class Facekit7:
         facekit: The morphable face; see `load_facekit`.
         photographs: Folder of photographs; None for random people only.
         seed: Of everything that is drawn, not negative.
+        people: Number of random people, 10 to 10,000, in all parts together.
         clips: Number of clips, at least one for each class, light condition and part, at most
             100,000; rounded so that classes and light conditions are equally often.
         clip_s: Length of a clip in s.
@@ -77,6 +79,7 @@ class Facekit7:
     facekit: Path
     photographs: Path | None = None
     seed: int = 0
+    people: int = DEFAULT_PEOPLE
     clips: int = 3500
     clip_s: float = 2.0
     stream_s: float = 180.0
@@ -94,6 +97,10 @@ def make_plan(choices: Facekit7) -> Plan:
     cell = len(EXPRESSIONS) * len(CONDITIONS)
     if choices.seed < 0:
         raise DatasetError(f"a seed of {choices.seed}, expected a whole number from 0 on")
+    if not _FEWEST_PEOPLE <= choices.people <= _MAX_PEOPLE:
+        raise DatasetError(
+            f"{choices.people} random people, expected {_FEWEST_PEOPLE} to {_MAX_PEOPLE}"
+        )
     if choices.clips < cell * len(PARTS):
         raise DatasetError(
             f"{choices.clips} clips, expected at least {cell * len(PARTS)}: one for each of "
@@ -111,7 +118,7 @@ def make_plan(choices: Facekit7) -> Plan:
         )
     venue(choices.venue)
     cast = Cast(choices.facekit, choices.photographs, choices.seed)
-    subjects = subjects_by_part(cast.photographed, choices.seed)
+    subjects = subjects_by_part(cast.photographed, choices.seed, choices.people)
     shards: list[ShardPlan] = []
     streams: list[RecordingPlan] = []
     times_of = _times(round(choices.clips / cell))
@@ -150,21 +157,23 @@ def _times(total: int) -> dict[str, int]:
     return {PARTS[0]: total - sum(few.values()), **few}
 
 
-def subjects_by_part(photographed: Sequence[str], seed: int) -> dict[str, list[str]]:
-    """The people of each part, none in two."""
+def subjects_by_part(
+    photographed: Sequence[str], seed: int, people: int = DEFAULT_PEOPLE
+) -> dict[str, list[str]]:
+    """The photographed people and `people` random ones of each part, none in two."""
     rng = np.random.default_rng([seed, _SEED_SUBJECTS])
     kinds = [
         [photographed[i] for i in rng.permutation(len(photographed))],
-        [f"random-{n:04d}" for n in range(_RANDOM_PEOPLE)],
+        [f"random-{n:04d}" for n in range(people)],
     ]
-    people: dict[str, list[str]] = {}
+    of_parts: dict[str, list[str]] = {}
     begin = 0.0
     for part in PARTS:
         end = begin + _SHARES[part]
         of_kinds = [kind[round(begin * len(kind)) : round(end * len(kind))] for kind in kinds]
-        people[part] = [subject for kind in of_kinds for subject in kind]
+        of_parts[part] = [subject for kind in of_kinds for subject in kind]
         begin = end
-    return people
+    return of_parts
 
 
 def clip_specs(

@@ -24,6 +24,10 @@ def specs(plan, part):
     return [spec for shard in plan.shards if shard.part == part for spec in shard.specs]
 
 
+def subjects(plan, part):
+    return {spec["subject"] for spec in specs(plan, part)}
+
+
 @pytest.fixture(scope="module")
 def plan():
     return make_plan(choices())
@@ -39,7 +43,7 @@ def small(plan, clips=3, stream_s=None):
 
 
 def test_no_person_is_in_two_parts(plan):
-    people = {part: {spec["subject"] for spec in specs(plan, part)} for part in PARTS}
+    people = {part: subjects(plan, part) for part in PARTS}
     for part, own in people.items():
         others = set.union(*(theirs for name, theirs in people.items() if name != part))
         assert own
@@ -88,11 +92,16 @@ def test_the_number_of_clips_is_about_the_one_asked_for(plan):
 
 
 def test_another_seed_gives_other_people_to_the_parts():
-    first, second = (
-        {spec["subject"] for spec in specs(make_plan(choices(seed=seed)), "test")}
-        for seed in (0, 1)
-    )
+    first, second = (subjects(make_plan(choices(seed=seed)), "test") for seed in (0, 1))
     assert first != second
+
+
+def test_more_people_show_fewer_clips_each(plan):
+    many = make_plan(choices(people=1000))
+    assert many.identity() != plan.identity()
+    random = {part: {s for s in subjects(many, part) if s.startswith("random-")} for part in PARTS}
+    assert [len(random[part]) for part in PARTS] == [680, 100, 220]
+    assert len(set.union(*random.values())) == 1000
 
 
 def test_other_photographs_make_another_data_set(plan):
@@ -192,6 +201,8 @@ def test_insufficient_light_is_noisier_and_slower(plan):
     [
         ({"clip_s": 0.0}, "0.5 to 60"),
         ({"seed": -1}, "seed"),
+        ({"people": 9}, "10 to 10000"),
+        ({"people": 10**12}, "10 to 10000"),
         ({"clips": 41}, "at least 42"),
         ({"clips": 10**12}, "at most 100000"),
         ({"streams": 10**12}, "1 to 1000"),
