@@ -63,11 +63,18 @@ def _add_make(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_output(facekit7)
     _add_faces(facekit7, clips=3500)
     facekit7.add_argument(
-        "--people",
+        "--more-clips",
         type=int,
-        default=136,
+        default=0,
         metavar="N",
-        help="random people in all parts together, beside the photographed (default: 136)",
+        help="further clips to train on; validation and test stay the same",
+    )
+    facekit7.add_argument(
+        "--more-people",
+        type=int,
+        default=0,
+        metavar="N",
+        help="further random people to train on",
     )
     facekit7.add_argument(
         "--stream-s",
@@ -178,8 +185,9 @@ def _make_facekit7(arguments: argparse.Namespace) -> int:
             facekit=arguments.facekit.absolute(),
             photographs=arguments.photographs.absolute() if arguments.photographs else None,
             seed=arguments.seed,
-            people=arguments.people,
             clips=arguments.clips,
+            more_clips=arguments.more_clips,
+            more_people=arguments.more_people,
             clip_s=arguments.clip_s,
             stream_s=arguments.stream_s,
             streams=arguments.streams,

@@ -48,10 +48,10 @@ PARTS = ("train", "validation", "test")
 # seen more often in one part than in another.
 _SHARES = {"train": 0.68, "validation": 0.10, "test": 0.22}
 
-DEFAULT_PEOPLE = 136
-"""Twice as many as there are photographs in the Face Research Lab London Set with consent."""
+# Twice as many as there are photographs in the Face Research Lab London Set with consent.
+_RANDOM_PEOPLE = 136
 
-_FEWEST_PEOPLE, _MAX_PEOPLE = 10, 10_000
+_MAX_PEOPLE = 10_000
 _MAX_CLIPS, _MAX_STREAMS = 100_000, 1000
 _CHUNK_BYTES = 1 << 20
 
@@ -66,9 +66,11 @@ class Facekit7:
         facekit: The morphable face; see `load_facekit`.
         photographs: Folder of photographs; None for random people only.
         seed: Of everything that is drawn, not negative.
-        people: Number of random people, 10 to 10,000, in all parts together.
         clips: Number of clips, at least one for each class, light condition and part, at most
             100,000; rounded so that classes and light conditions are equally often.
+        more_clips: Number of further clips to train on, rounded alike. Validation and test stay
+            what they are without them.
+        more_people: Number of further random people, at most 10,000, in the training part.
         clip_s: Length of a clip in s.
         stream_s: Length of a stream in s; 0 for no streams.
         streams: Streams in each light condition, of the test part; half as many, at least one, of
@@ -79,8 +81,9 @@ class Facekit7:
     facekit: Path
     photographs: Path | None = None
     seed: int = 0
-    people: int = DEFAULT_PEOPLE
     clips: int = 3500
+    more_clips: int = 0
+    more_people: int = 0
     clip_s: float = 2.0
     stream_s: float = 180.0
     streams: int = 2
@@ -97,17 +100,18 @@ def make_plan(choices: Facekit7) -> Plan:
     cell = len(EXPRESSIONS) * len(CONDITIONS)
     if choices.seed < 0:
         raise DatasetError(f"a seed of {choices.seed}, expected a whole number from 0 on")
-    if not _FEWEST_PEOPLE <= choices.people <= _MAX_PEOPLE:
-        raise DatasetError(
-            f"{choices.people} random people, expected {_FEWEST_PEOPLE} to {_MAX_PEOPLE}"
-        )
     if choices.clips < cell * len(PARTS):
         raise DatasetError(
             f"{choices.clips} clips, expected at least {cell * len(PARTS)}: one for each of "
             f"{len(EXPRESSIONS)} classes, {len(CONDITIONS)} light conditions and {len(PARTS)} parts"
         )
-    if choices.clips > _MAX_CLIPS:
-        raise DatasetError(f"{choices.clips} clips, expected at most {_MAX_CLIPS}")
+    for number, what, most in (
+        (choices.clips, "clips", _MAX_CLIPS),
+        (choices.more_clips, "further clips", _MAX_CLIPS),
+        (choices.more_people, "further people", _MAX_PEOPLE),
+    ):
+        if not 0 <= number <= most:
+            raise DatasetError(f"{number} {what}, expected at most {most}, and no less than 0")
     if not 0.5 <= choices.clip_s <= 60:
         raise DatasetError(f"clips of {choices.clip_s} s, expected 0.5 to 60")
     if choices.stream_s and not 10 <= choices.stream_s <= 3600:
@@ -118,10 +122,12 @@ def make_plan(choices: Facekit7) -> Plan:
         )
     venue(choices.venue)
     cast = Cast(choices.facekit, choices.photographs, choices.seed)
-    subjects = subjects_by_part(cast.photographed, choices.seed, choices.people)
+    subjects = subjects_by_part(cast.photographed, choices.seed)
+    subjects["train"] += _random_people(_RANDOM_PEOPLE, choices.more_people)
     shards: list[ShardPlan] = []
     streams: list[RecordingPlan] = []
     times_of = _times(round(choices.clips / cell))
+    times_of["train"] += round(choices.more_clips / cell)
     for part, times in times_of.items():
         rng = np.random.default_rng([choices.seed, _SEED_CLIP, PARTS.index(part)])
         shards += shards_of(part, clip_specs(part, subjects[part], times, rng))
@@ -157,23 +163,26 @@ def _times(total: int) -> dict[str, int]:
     return {PARTS[0]: total - sum(few.values()), **few}
 
 
-def subjects_by_part(
-    photographed: Sequence[str], seed: int, people: int = DEFAULT_PEOPLE
-) -> dict[str, list[str]]:
-    """The photographed people and `people` random ones of each part, none in two."""
+def subjects_by_part(photographed: Sequence[str], seed: int) -> dict[str, list[str]]:
+    """The people of each part, none in two."""
     rng = np.random.default_rng([seed, _SEED_SUBJECTS])
     kinds = [
         [photographed[i] for i in rng.permutation(len(photographed))],
-        [f"random-{n:04d}" for n in range(people)],
+        _random_people(0, _RANDOM_PEOPLE),
     ]
-    of_parts: dict[str, list[str]] = {}
+    people: dict[str, list[str]] = {}
     begin = 0.0
     for part in PARTS:
         end = begin + _SHARES[part]
         of_kinds = [kind[round(begin * len(kind)) : round(end * len(kind))] for kind in kinds]
-        of_parts[part] = [subject for kind in of_kinds for subject in kind]
+        people[part] = [subject for kind in of_kinds for subject in kind]
         begin = end
-    return of_parts
+    return people
+
+
+def _random_people(first: int, count: int) -> list[str]:
+    """Names of random people, from number `first` on."""
+    return [f"random-{n:04d}" for n in range(first, first + count)]
 
 
 def clip_specs(

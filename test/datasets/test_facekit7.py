@@ -96,12 +96,14 @@ def test_another_seed_gives_other_people_to_the_parts():
     assert first != second
 
 
-def test_more_people_show_fewer_clips_each(plan):
-    many = make_plan(choices(people=1000))
-    assert many.identity() != plan.identity()
-    random = {part: {s for s in subjects(many, part) if s.startswith("random-")} for part in PARTS}
-    assert [len(random[part]) for part in PARTS] == [680, 100, 220]
-    assert len(set.union(*random.values())) == 1000
+def test_more_clips_and_people_are_for_training_alone(plan):
+    more = make_plan(choices(more_clips=2800, more_people=500))
+    assert len(specs(more, "train")) == len(specs(plan, "train")) + 2800
+    assert len(subjects(more, "train")) == len(subjects(plan, "train")) + 500
+    for part in ("validation", "test"):
+        assert specs(more, part) == specs(plan, part)
+        assert not subjects(more, part) & subjects(more, "train")
+    assert more.recordings == plan.recordings
 
 
 def test_other_photographs_make_another_data_set(plan):
@@ -201,8 +203,9 @@ def test_insufficient_light_is_noisier_and_slower(plan):
     [
         ({"clip_s": 0.0}, "0.5 to 60"),
         ({"seed": -1}, "seed"),
-        ({"people": 9}, "10 to 10000"),
-        ({"people": 10**12}, "10 to 10000"),
+        ({"more_people": -1}, "-1 further people"),
+        ({"more_people": 10**12}, "at most 10000"),
+        ({"more_clips": 10**12}, "at most 100000"),
         ({"clips": 41}, "at least 42"),
         ({"clips": 10**12}, "at most 100000"),
         ({"streams": 10**12}, "1 to 1000"),
