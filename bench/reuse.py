@@ -1,7 +1,7 @@
-"""What frames reused between windows save, and whether answers stay right, by torch on the CPU.
+"""What frames reused between windows save, and whether answers stay right, on the CPU.
 
-    python3 bench/reuse.py [--network N] [--size S] [--threads N] [--seconds S] [--minutes M]
-                           [--seed S] [--json]
+    python3 bench/reuse.py [--network N] [--engine E] [--size S] [--threads N] [--seconds S]
+                           [--minutes M] [--seed S] [--json]
 
 The full window and the hops take turns, so that a busy machine slows all of them alike; compare the
 ratios. Medians. With --minutes, a stream of random bins of that length goes by at a hop of two
@@ -21,9 +21,9 @@ import torch
 from cs3d_ros.benchmark.subject import lively
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import SHIPPED_WEIGHTS
-from cs3d_ros.network.engines.engine import EngineRequest
+from cs3d_ros.network.engines.engine import Engine, EngineRequest
+from cs3d_ros.network.engines.selection import open_engine
 from cs3d_ros.network.engines.self_check import sample_window
-from cs3d_ros.network.engines.torch_engine import TorchEngine
 from cs3d_ros.network.folded import folded_form
 from cs3d_ros.network.specification import INPUT_SHAPE, Network
 from timing import interleaved
@@ -40,6 +40,7 @@ def main() -> None:
         default="shipped",
         help="`shipped` weights, or the name of a network with random ones",
     )
+    parser.add_argument("--engine", default="numba", help="numba (default) or torch")
     parser.add_argument(
         "--size", type=int, help="rows and columns; default: of the weights, or 112"
     )
@@ -53,7 +54,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     network, size = opened(arguments.network, arguments.size)
     shape = (3, *INPUT_SHAPE[1:2], size, size)
-    engine = TorchEngine(EngineRequest(network, shape, torch.device("cpu")))
+    request = EngineRequest(network, shape, torch.device("cpu"), arguments.threads)
+    engine = open_engine(arguments.engine, request).engine
     report: dict[str, object] = {
         "network": arguments.network,
         "size": size,
@@ -75,9 +77,7 @@ def opened(name: str, size: int | None) -> tuple[Network, int]:
     return lively(name, size)[0], size
 
 
-def measure(
-    engine: TorchEngine, network: Network, shape: tuple[int, ...], seconds: float
-) -> list[dict]:
+def measure(engine: Engine, network: Network, shape: tuple[int, ...], seconds: float) -> list[dict]:
     """One row a way to compute a window."""
     window = sample_window(shape)[None]
     x, form = torch.from_numpy(window), folded_form(network)
@@ -103,7 +103,7 @@ def measure(
 
 
 def deviation(
-    engine: TorchEngine, network: Network, shape: tuple[int, ...], minutes: float, seed: int
+    engine: Engine, network: Network, shape: tuple[int, ...], minutes: float, seed: int
 ) -> dict:
     """The largest difference between an answer with reuse and one without, over a stream."""
     hops = round(minutes * 60_000 / (WINDOW_MS / shape[1] * LONG_SHIFT))

@@ -7,6 +7,7 @@ from torch import nn
 from cs3d_ros.network import build, stages
 from cs3d_ros.network.specification import Network
 
+BINS = 16
 FIVE_STAGES = ("c3d", "c3d+ssn", "c3d+factorized", "c3d+attention", "cs3d")
 OPTIONS = [
     {"threshold": 0.0},
@@ -51,3 +52,30 @@ def windows(n: int, channels: int, size: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     dense = torch.randn(n, channels, 16, size, size, generator=generator)
     return dense * (torch.rand(dense.shape, generator=generator) < 0.2)
+
+
+class Stream:
+    """Windows of an endless stream of random bins."""
+
+    def __init__(self, channels: int = 3, size: int = 32) -> None:
+        self._generator = torch.Generator().manual_seed(2)
+        self._shape = (1, channels, BINS, size, size)
+        self.window = self._bins()
+
+    def later(self, shift: int | None) -> torch.Tensor:
+        """The window that is `shift` bins later; one with nothing in common for None."""
+        if shift is None or not 0 <= shift < BINS:
+            self.window = self._bins()
+        elif shift:
+            self.window = torch.cat((self.window, self._bins()[:, :, :shift]), 2)[:, :, shift:]
+        return self.window
+
+    def _bins(self) -> torch.Tensor:
+        dense = torch.randn(self._shape, generator=self._generator)
+        return dense * (torch.rand(dense.shape, generator=self._generator) < 0.2)
+
+
+def assert_alike(found: torch.Tensor, expected: torch.Tensor) -> None:
+    # Answers that are all alike would be right by chance.
+    assert expected.std() > 1e-3
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()

@@ -88,12 +88,12 @@ class Factorized(nn.Module):
         self.first, self.first_bias = _pointwise(
             block.temporal_pointwise, block.temporal_norm, block.temporal_neuron
         )
-        self._in_space = _copied(block.spatial_depthwise.weight.squeeze(2))
-        self._second, self._second_bias = _pointwise(
+        self.in_space = _copied(block.spatial_depthwise.weight.squeeze(2))
+        self.second, self.second_bias = _pointwise(
             block.spatial_pointwise, block.spatial_norm, block.spatial_neuron
         )
         shortcut = block.shortcut
-        self._shortcut = (
+        self.shortcut = (
             shortcut.weight.flatten(1).t().contiguous() if isinstance(shortcut, nn.Conv3d) else None
         )
 
@@ -125,14 +125,14 @@ class Factorized(nn.Module):
             x: What has come into the block, `(frames, H, W, in_channels)`.
         """
         f, h, w, d = y.shape
-        y = functional.conv2d(y.permute(0, 3, 1, 2), self._in_space, padding=1, groups=d)
+        y = functional.conv2d(y.permute(0, 3, 1, 2), self.in_space, padding=1, groups=d)
         y = y.permute(0, 2, 3, 1).reshape(f * h * w, d)
-        y = torch.addmm(self._second_bias, y, self._second)
+        y = torch.addmm(self.second_bias, y, self.second)
         x = x.reshape(f * h * w, x.shape[3])
-        if self._shortcut is None:
+        if self.shortcut is None:
             y += x
         else:
-            y.addmm_(x, self._shortcut)
+            y.addmm_(x, self.shortcut)
         return y.relu_().view(f, h, w, d)
 
 
@@ -160,14 +160,14 @@ class Pool(nn.Module):
 
     def __init__(self, pool: nn.Module) -> None:
         super().__init__()
-        self._averages = not isinstance(pool, nn.MaxPool3d)
-        self._maximizes = not isinstance(pool, nn.AvgPool3d)
+        self.averages = not isinstance(pool, nn.MaxPool3d)
+        self.maximizes = not isinstance(pool, nn.AvgPool3d)
         one = pool.average if isinstance(pool, MultiPool3d) else pool
         assert isinstance(one, (nn.MaxPool3d, nn.AvgPool3d))
         kernel, padding = one.kernel_size, one.padding
         assert isinstance(kernel, tuple)
         assert isinstance(padding, tuple)
-        self.bins, self._kernel, self._padding = kernel[0], kernel[1:], padding[1:]
+        self.bins, self.kernel, self.padding = kernel[0], kernel[1:], padding[1:]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pool `(N, T, H, W, C)` in space and time."""
@@ -178,23 +178,23 @@ class Pool(nn.Module):
         """Pool pictures `(frames, H, W, C)`: to their average, their maximum, or both."""
         pictures = x.permute(0, 3, 1, 2)
         pooled = []
-        if self._averages:
+        if self.averages:
             # In space, then along time: padding counts in neither, and all bins weigh the same.
             pooled.append(
                 functional.avg_pool2d(
-                    pictures, self._kernel, padding=self._padding, count_include_pad=False
+                    pictures, self.kernel, padding=self.padding, count_include_pad=False
                 )
             )
-        if self._maximizes:
-            pooled.append(functional.max_pool2d(pictures, self._kernel, padding=self._padding))
+        if self.maximizes:
+            pooled.append(functional.max_pool2d(pictures, self.kernel, padding=self.padding))
         return [y.permute(0, 2, 3, 1) for y in pooled]
 
     def in_time(self, pooled: list[torch.Tensor]) -> torch.Tensor:
         """Pool what `in_space` gave, each `(N, T, H, W, C)` now, along time, and both into one."""
         if self.bins > 1:
             cells = [y.unflatten(1, (y.shape[1] // self.bins, self.bins)) for y in pooled]
-            pooled = [cells[0].mean(2)] if self._averages else []
-            pooled += [cells[-1].amax(2)] if self._maximizes else []
+            pooled = [cells[0].mean(2)] if self.averages else []
+            pooled += [cells[-1].amax(2)] if self.maximizes else []
         if len(pooled) == 1:
             return pooled[0].contiguous()
         average, maximum = pooled
@@ -208,23 +208,23 @@ class Attention(nn.Module):
         super().__init__()
         assert isinstance(attention, JointAttention)
         # Not a module: it is never moved or saved.
-        self._temporal = _temporal_weights(attention.temporal)
+        self.temporal = _temporal_weights(attention.temporal)
         convolution = attention.spatial.convolution
-        self._weight = _copied(convolution.weight.squeeze(2))
+        self.weight = _copied(convolution.weight.squeeze(2))
         assert convolution.bias is not None
-        self._bias = convolution.bias.clone()
-        self._gain = attention.GAIN
+        self.bias = convolution.bias.clone()
+        self.gain = attention.GAIN
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the features `(N, T, H, W, C)` with their weights."""
         n, t, h, w, c = x.shape
         x = x.view(n * t, h * w, c)
-        y = x * self._temporal(x.mean(1), x.amax(1), n).add_(1).unsqueeze(1)
+        y = x * self.temporal(x.mean(1), x.amax(1), n).add_(1).unsqueeze(1)
         pooled = torch.stack((y.mean(2), y.amax(2)), dim=1).view(n * t, 2, h, w)
-        weights = functional.conv2d(pooled, self._weight, self._bias, padding=3).sigmoid_()
-        weights = weights.add_(1).div_(self._gain).view(n * t, h * w, 1)
+        weights = functional.conv2d(pooled, self.weight, self.bias, padding=3).sigmoid_()
+        weights = weights.add_(1).div_(self.gain).view(n * t, h * w, 1)
         # (y·(1 + W) + x) / gain
-        return x.div(self._gain).addcmul_(y, weights).view(n, t, h, w, c)
+        return x.div(self.gain).addcmul_(y, weights).view(n, t, h, w, c)
 
 
 TemporalWeights = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]

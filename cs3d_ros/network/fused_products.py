@@ -20,7 +20,7 @@ class FusedFactorized(Factorized):
 
     def __init__(self, block: FactorizedConv3d) -> None:
         super().__init__(block)
-        weight = self._second.t()[:, :, None, None]
+        weight = self.second.t()[:, :, None, None]
         self._second_kernel = weight.contiguous(memory_format=torch.channels_last)
 
     def first_product(self, rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
@@ -35,15 +35,15 @@ class FusedFactorized(Factorized):
     def after_first(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """See `Factorized.after_first`."""
         f, h, w, d = y.shape
-        if not f or self._shortcut is None:
+        if not f or self.shortcut is None:
             return super().after_first(y, x)
-        y = functional.conv2d(y.permute(0, 3, 1, 2), self._in_space, padding=1, groups=d)
-        total = torch.mm(x.reshape(f * h * w, x.shape[3]), self._shortcut)
+        y = functional.conv2d(y.permute(0, 3, 1, 2), self.in_space, padding=1, groups=d)
+        total = torch.mm(x.reshape(f * h * w, x.shape[3]), self.shortcut)
         total = torch.ops.mkldnn._convolution_pointwise_.binary(
             total.view(f, h, w, d).permute(0, 3, 1, 2),
             y,
             self._second_kernel,
-            self._second_bias,
+            self.second_bias,
             [0, 0],
             [1, 1],
             [1, 1],

@@ -11,9 +11,8 @@ from cs3d_ros.network.errors import NetworkError
 from cs3d_ros.network.frame_parts import FramePart, frame_parts
 from cs3d_ros.network.reuse import WindowReuse
 from cs3d_ros.network.specification import Network
-from network_helpers import FIVE_STAGES, OPTIONS, trained
+from network_helpers import FIVE_STAGES, OPTIONS, Stream, assert_alike, trained
 
-BINS = 16
 SHIFTS = [None, 2, 4, 4, 15, 0, 3, 16, 2, 40, 5, None, 1, 1, 14, 13, -1, 2, 12, 11]
 
 
@@ -21,33 +20,6 @@ def reusing(network: Network) -> WindowReuse:
     parts = frame_parts(network, fused=True)
     assert parts is not None
     return WindowReuse(parts)
-
-
-class Stream:
-    """Windows of an endless stream of random bins."""
-
-    def __init__(self, channels: int = 3, size: int = 32) -> None:
-        self._generator = torch.Generator().manual_seed(2)
-        self._shape = (1, channels, BINS, size, size)
-        self.window = self._bins()
-
-    def later(self, shift: int | None) -> torch.Tensor:
-        """The window that is `shift` bins later; one with nothing in common for None."""
-        if shift is None or not 0 <= shift < BINS:
-            self.window = self._bins()
-        elif shift:
-            self.window = torch.cat((self.window, self._bins()[:, :, :shift]), 2)[:, :, shift:]
-        return self.window
-
-    def _bins(self) -> torch.Tensor:
-        dense = torch.randn(self._shape, generator=self._generator)
-        return dense * (torch.rand(dense.shape, generator=self._generator) < 0.2)
-
-
-def assert_alike(found: torch.Tensor, expected: torch.Tensor) -> None:
-    # Answers that are all alike would be right by chance.
-    assert expected.std() > 1e-3
-    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 def assert_stream_alike(network: Network, stream: Stream, shifts: list[int | None]) -> None:

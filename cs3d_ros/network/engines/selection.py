@@ -24,7 +24,7 @@ AUTO = "auto"
 """The word that asks for the fastest engine."""
 
 CANDIDATES = {
-    "cpu": ("openvino", "torch", "onnxruntime"),
+    "cpu": ("numba", "openvino", "torch", "onnxruntime"),
     "cuda": ("tensorrt", "cuda-graph", "torch"),
 }
 """What `auto` tries, by type of device, the preferred one first.
