@@ -3,8 +3,9 @@
 Arrays of float32 are given by their addresses, and places in them in elements from there; a map
 `(frames, H, W, C)` is C-contiguous. Nothing is checked (`cs3d_ros.network.vectors`).
 
-Kernels that take `counter`, an int64 array of one element that is 0, are called by several threads
-with the same arguments but for `scratch`: each takes the next unit of work until there is none.
+All of a window is one call of `work` in each thread. Between its steps nobody goes to sleep or
+needs the interpreter: Linux likes to wake a thread where the one runs that wakes it, and takes
+longer to find that another processor is idle than a window takes.
 """
 
 from __future__ import annotations
@@ -28,22 +29,24 @@ from cs3d_ros.network.vectors import (
     load,
     product_tile,
     put,
+    raised,
     splat,
     store,
-    take,
     times,
     total,
+    wait_for,
 )
 
-VECTORS_SHA256 = "3590c4d851c8f3f76aab57201e0281aaac73e2050ca6130a120323cbabf0617b"
+VECTORS_SHA256 = "2bef4c98ff9ba002b19730ea1b84f2e72e2b852210a4565284cdca38b8353453"
 """Of vectors.py, which these kernels are made from; see there."""
 
 MULTI, AVERAGE, MAXIMUM, SEPARATE = range(4)
 """What a pool makes of four cells: the mean of average and maximum, one of both, or both."""
 
-Shape = tuple[int, int, int, int, int, int, int]
-Weights = tuple[int, int, int, int, int, int]
-Scratch = tuple[int, int, int, int]
+TURN, CONVOLVE, COMBINE, ATTEND = range(4)
+"""What a step of a plan does."""
+
+COLUMNS_OF_PLAN = 22
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -285,222 +288,278 @@ def _pool(
 
 
 @_compiled
-def convolve(
-    counter: np.ndarray,
-    units: np.ndarray,
-    x: int,
-    shape: Shape,
-    weights: Weights,
-    average: int,
-    maximum: int,
-    scratch: Scratch,
-) -> None:
-    """Compute a factorized block and its pool in space.
+def _convolve(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: int) -> None:
+    """Compute a factorized block and its pool in space, for some rows of a frame.
 
-    Args:
-        counter: int64 `(1,)`.
-        units: int64 `(units, 6)`: where the frames before, at and after begin in x (−1 for none),
-            where the pooled frame begins, and which of its rows to compute, from and to.
-        x: The maps `(frames, H, W, in_channels)`.
-        shape: H, W, in_channels, out_channels, padding of the pool, its kind, and how many of its
-            rows are made at a time.
-        weights: Along time `(3, in)`, first product, its bias, in space `(3, 3, out)`, second
-            product with the shortcut, its bias; products packed by `packed`.
-        average, maximum: What is computed; see `_pool`.
-        scratch: Of this thread: the four maps in between.
+    A unit: where the frames before, at and after begin in x (−1 for none), where the pooled frame
+    begins, and which of its rows to compute, from and to.
+
+    Arguments: x, a map `(frames, H, W, in)`; H, W, in, out; padding and kind of the pool, how many
+    of its rows are made at a time; the weights along time `(3, in)`, of the first product, its
+    bias, those in space `(3, 3, out)`, of the second product with the shortcut, its bias; average
+    and maximum, where the pool goes; and where in scratch the second to fourth map in between are.
     """
-    height, width, inputs, outputs, padding, kind, step = shape
-    in_time, first, first_bias, in_space, second, second_bias = weights
-    rows_in_time, frame, rows_in_space, found = scratch
+    a = plan[step]
+    x, height, width, inputs, outputs = a[3], a[4], a[5], a[6], a[7]
+    padding, kind, at_once = a[8], a[9], a[10]
+    in_time, first, first_bias, in_space, second, second_bias = (
+        a[11],
+        a[12],
+        a[13],
+        a[14],
+        a[15],
+        a[16],
+    )
+    average, maximum = a[17], a[18]
+    rows_in_time, frame, rows_in_space, found = (
+        scratch,
+        scratch + a[19],
+        scratch + a[20],
+        scratch + a[21],
+    )
+    earlier, at, later = units[unit, 0], units[unit, 1], units[unit, 2]
+    to, begin, end = units[unit, 3], units[unit, 4], units[unit, 5]
     stride, depth = row_stride(inputs), inputs + outputs
     wide = row_stride(depth)
     line = width * outputs
     columns = (width + 2 * padding) // 2
     zero = splat(np.float32(0))
-    while True:
-        unit = take(counter)
-        if unit >= len(units):
-            return
-        earlier, at, later = units[unit, 0], units[unit, 1], units[unit, 2]
-        to, begin, end = units[unit, 3], units[unit, 4], units[unit, 5]
-        rows = 0
-        for low in range(begin, end, step):
-            high = min(low + step, end)
-            top, bottom = max(2 * low - padding, 0), min(2 * high - padding, height)
-            # `frame` holds what the first half makes of the rows from top − 1 to bottom; the first
-            # two of them are the last two of the tile before.
-            first_row = max(top - 1, 0)
-            if rows:
-                for i in range(0, 2 * line, LANES):
-                    store(frame, i, load(frame, rows * line + i))
-                first_row = top + 1
-            elif top == 0:
-                for i in range(0, line, LANES):
-                    store(frame, i, zero)
-            rows = bottom - top
-            pixels = (min(bottom + 1, height) - first_row) * width
-            if pixels > 0:
-                _in_time(
-                    x, earlier, at, later, first_row * width, pixels, inputs, in_time,
-                    rows_in_time, stride,
-                )  # fmt: skip
-                product(
-                    rows_in_time, 0, stride, pixels, inputs, first, first_bias, outputs,
-                    frame, (first_row - top + 1) * line, outputs,
-                )  # fmt: skip
-            if bottom == height:
-                for i in range(0, line, LANES):
-                    store(frame, (rows + 1) * line + i, zero)
-            pixels = rows * width
-            _in_space(frame, rows, width, outputs, in_space, rows_in_space, wide)
-            _beside(x, at + top * width * inputs, pixels, inputs, rows_in_space, outputs, wide)
+    rows = 0
+    for low in range(begin, end, at_once):
+        high = min(low + at_once, end)
+        top, bottom = max(2 * low - padding, 0), min(2 * high - padding, height)
+        # `frame` holds what the first half makes of the rows from top − 1 to bottom; the first two
+        # of them are the last two of the tile before.
+        first_row = max(top - 1, 0)
+        if rows:
+            for i in range(0, 2 * line, LANES):
+                store(frame, i, load(frame, rows * line + i))
+            first_row = top + 1
+        elif top == 0:
+            for i in range(0, line, LANES):
+                store(frame, i, zero)
+        rows = bottom - top
+        pixels = (min(bottom + 1, height) - first_row) * width
+        if pixels > 0:
+            _in_time(
+                x, earlier, at, later, first_row * width, pixels, inputs, in_time,
+                rows_in_time, stride,
+            )  # fmt: skip
             product(
-                rows_in_space, 0, wide, pixels, depth, second, second_bias, outputs,
-                found, 0, outputs,
+                rows_in_time, 0, stride, pixels, inputs, first, first_bias, outputs,
+                frame, (first_row - top + 1) * line, outputs,
             )  # fmt: skip
-            _pool(
-                found, top, height, width, outputs, padding, low, high, kind, average, maximum,
-                to + low * columns * outputs,
-            )  # fmt: skip
+        if bottom == height:
+            for i in range(0, line, LANES):
+                store(frame, (rows + 1) * line + i, zero)
+        pixels = rows * width
+        _in_space(frame, rows, width, outputs, in_space, rows_in_space, wide)
+        _beside(x, at + top * width * inputs, pixels, inputs, rows_in_space, outputs, wide)
+        product(
+            rows_in_space, 0, wide, pixels, depth, second, second_bias, outputs,
+            found, 0, outputs,
+        )  # fmt: skip
+        _pool(
+            found, top, height, width, outputs, padding, low, high, kind, average, maximum,
+            to + low * columns * outputs,
+        )  # fmt: skip
 
 
 @_compiled
-def combine(
-    counter: np.ndarray,
-    units: np.ndarray,
-    average: int,
-    maximum: int,
-    cells: int,
-    channels: int,
-    kind: int,
-    y: int,
-    mean: int,
-    peak: int,
-) -> None:
-    """Pool along time, and find the mean and the largest value of each channel.
+def _combine(plan: np.ndarray, step: int, units: np.ndarray, unit: int) -> None:
+    """Pool a frame along time, and find the mean and the largest value of each channel.
 
-    Args:
-        counter: int64 `(1,)`.
-        units: int64 `(units, 4)`: where two frames begin (the second −1: nothing is pooled, y is
-            `average`), where in y their pool begins, and its row of mean and peak.
-        average, maximum: As `convolve` has written them.
-        cells, channels: Of a frame.
-        kind: SEPARATE, AVERAGE or MAXIMUM, as for `convolve`.
-        y: Pooled frames.
-        mean, peak: `(frames, channels)`.
+    A unit: where two frames begin (the second −1: nothing is pooled, y is `average`), where in y
+    their pool begins, and its row of mean and peak.
+
+    Arguments: average and maximum, as `_convolve` has written them; cells and channels of a frame;
+    the kind of the pool, SEPARATE, AVERAGE or MAXIMUM; y, the pooled frames; mean and peak,
+    `(frames, channels)`.
     """
+    a = plan[step]
+    average, maximum, cells, channels, kind, y, mean, peak = (
+        a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10]
+    )  # fmt: skip
+    one, other, to, index = units[unit, 0], units[unit, 1], units[unit, 2], units[unit, 3]
     half, share = splat(np.float32(0.5)), splat(np.float32(1 / cells))
-    while True:
-        unit = take(counter)
-        if unit >= len(units):
-            return
-        one, other, to, index = units[unit, 0], units[unit, 1], units[unit, 2], units[unit, 3]
-        for c in range(0, channels, LANES):
-            sum_, most = splat(np.float32(0)), splat(np.float32(-np.inf))
-            for i in range(c, cells * channels, channels):
-                value = load(average, one + i)
-                if other >= 0:
-                    second = load(average, other + i)
-                    if kind == MAXIMUM:
-                        value = larger(value, second)
-                    else:
-                        value = times(add(value, second), half)
-                    if kind == SEPARATE:
-                        highest = larger(load(maximum, one + i), load(maximum, other + i))
-                        value = times(add(value, highest), half)
-                    store(y, to + i, value)
-                sum_, most = add(sum_, value), larger(most, value)
-            store(mean, index * channels + c, times(sum_, share))
-            store(peak, index * channels + c, most)
+    for c in range(0, channels, LANES):
+        sum_, most = splat(np.float32(0)), splat(np.float32(-np.inf))
+        for i in range(c, cells * channels, channels):
+            value = load(average, one + i)
+            if other >= 0:
+                second = load(average, other + i)
+                if kind == MAXIMUM:
+                    value = larger(value, second)
+                else:
+                    value = times(add(value, second), half)
+                if kind == SEPARATE:
+                    highest = larger(load(maximum, one + i), load(maximum, other + i))
+                    value = times(add(value, highest), half)
+                store(y, to + i, value)
+            sum_, most = add(sum_, value), larger(most, value)
+        store(mean, index * channels + c, times(sum_, share))
+        store(peak, index * channels + c, most)
 
 
 @_compiled
-def attend(
-    counter: np.ndarray,
-    units: np.ndarray,
-    y: int,
-    height: int,
-    width: int,
-    channels: int,
-    factors: int,
-    kernel: int,
-    bias: float,
-    gain: float,
-    scratch: int,
+def _per_channel(
+    pooled: int, channels: int, weights: int, hidden: int, between: int, y: int, first: bool
 ) -> None:
-    """Apply joint attention to frames, in place.
+    """Write the shared convolution of a frame's pooled channels to y, or what is larger there.
 
     Args:
-        counter: int64 `(1,)`.
-        units: int64 `(units, 2)`: where a frame begins in y, and its row of factors.
-        y: Maps `(frames, height, width, channels)`.
-        factors: 1 + the weights of the temporal attention, `(frames, channels)`.
-        kernel: `(2, 7, 7)`, of the spatial attention.
-        bias: Of the spatial attention.
-        gain: What the sum is divided by.
-        scratch: Of this thread; zeros where this kernel has not written.
+        pooled: `(channels,)`.
+        channels: How many.
+        weights: `(hidden, channels)` into the hidden layer, its bias, `(hidden, channels)` back,
+            and that bias.
+        hidden: Units of the hidden layer.
+        between: Holds it.
+        y: `(channels,)`.
+        first: Whether nothing is there yet.
     """
+    bias = hidden * channels
+    back, back_bias = bias + hidden, bias + hidden + hidden * channels
+    for unit in range(hidden):
+        sum_ = splat(np.float32(0))
+        for c in range(0, channels, LANES):
+            sum_ = fma(load(pooled, c), load(weights, unit * channels + c), sum_)
+        put(between, unit, max(total(sum_) + get(weights, bias + unit), np.float32(0)))
+    for c in range(0, channels, LANES):
+        sum_ = load(weights, back_bias + c)
+        for unit in range(hidden):
+            sum_ = fma(splat(get(between, unit)), load(weights, back + unit * channels + c), sum_)
+        store(y, c, sum_ if first else larger(sum_, load(y, c)))
+
+
+@_compiled
+def _of_frame(pooled: int, channels: int, is_peak: bool) -> float:
+    """The mean of pooled channels, or the largest."""
+    sum_, most = splat(np.float32(0)), splat(np.float32(-np.inf))
+    for c in range(0, channels, LANES):
+        sum_, most = add(sum_, load(pooled, c)), larger(most, load(pooled, c))
+    return largest(most) if is_peak else total(sum_) / np.float32(channels)
+
+
+@_compiled
+def _per_frame(
+    pooled: int, frames: int, index: int, channels: int, weights: int, is_peak: bool
+) -> float:
+    """The convolution of three frames' pooled values, `weights` being three taps and a bias."""
+    sum_ = get(weights, 3)
+    for tap in range(3):
+        frame = index + tap - 1
+        if 0 <= frame < frames:
+            value = _of_frame(pooled + 4 * frame * channels, channels, is_peak)
+            sum_ += np.float32(value) * get(weights, tap)
+    return sum_
+
+
+@_compiled
+def _attend(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: int) -> None:
+    """Apply joint attention to a frame, in place.
+
+    A unit: where the frame begins in y, and its row of mean and peak.
+
+    Arguments: y, a map `(frames, H, W, channels)`; frames, H, W, channels; mean and peak of
+    `_combine`; the weights of the temporal attention and the units of its hidden layer (0: it is
+    one weight per frame); those of the spatial attention `(2, 7, 7)`, its bias, and what the sum is
+    divided by.
+    """
+    a = plan[step]
+    y, frames, height, width, channels = a[3], a[4], a[5], a[6], a[7]
+    mean, peak, temporal, hidden, kernel = a[8], a[9], a[10], a[11], a[12]
+    begin, index = units[unit, 0], units[unit, 1]
+    row_of = 4 * index * channels
+    factors, planes = scratch, scratch + 4 * channels
+    if hidden:
+        between = planes
+        _per_channel(mean + row_of, channels, temporal, hidden, between, factors, True)
+        _per_channel(peak + row_of, channels, temporal, hidden, between, factors, False)
+    else:
+        weight = max(
+            _per_frame(mean, frames, index, channels, temporal, False),
+            _per_frame(peak, frames, index, channels, temporal, True),
+        )
+        for c in range(channels):
+            put(factors, c, np.float32(weight))
+    for c in range(channels):
+        put(factors, c, np.float32(1 + 1 / (1 + math.exp(-get(factors, c)))))
     wide = plane_stride(width)
     plane = (height + 6) * wide
+    gain = get(kernel, 99)
     share, inverse = np.float32(1 / channels), splat(np.float32(1 / gain))
-    while True:
-        unit = take(counter)
-        if unit >= len(units):
-            return
-        begin, index = units[unit, 0], units[unit, 1]
-        weights = index * channels
-        for row in range(height):
-            for column in range(width):
-                at = begin + (row * width + column) * channels
-                sum_, most = splat(np.float32(0)), splat(np.float32(-np.inf))
-                for c in range(0, channels, LANES):
-                    value = times(load(y, at + c), load(factors, weights + c))
-                    sum_, most = add(sum_, value), larger(most, value)
-                to = (row + 3) * wide + column + 3
-                put(scratch, to, total(sum_) * share)
-                put(scratch, plane + to, largest(most))
-        for row in range(height):
-            for column in range(0, width, LANES):
-                sum_ = splat(bias)
-                for i in range(2):
-                    for j in range(7):
-                        for k in range(7):
-                            at = i * plane + (row + j) * wide + column + k
-                            tap = splat(get(kernel, (i * 7 + j) * 7 + k))
-                            sum_ = fma(load(scratch, at), tap, sum_)
-                store(scratch, 2 * plane + column, sum_)
-            for column in range(width):
-                weight = 1 / (1 + math.exp(-get(scratch, 2 * plane + column)))
-                factor = splat(np.float32((1 + weight) / gain))
-                at = begin + (row * width + column) * channels
-                for c in range(0, channels, LANES):
-                    both = fma(load(factors, weights + c), factor, inverse)
-                    store(y, at + c, times(load(y, at + c), both))
+    for i in range(2 * plane):
+        put(planes, i, np.float32(0))
+    for row in range(height):
+        for column in range(width):
+            at = begin + (row * width + column) * channels
+            sum_, most = splat(np.float32(0)), splat(np.float32(-np.inf))
+            for c in range(0, channels, LANES):
+                value = times(load(y, at + c), load(factors, c))
+                sum_, most = add(sum_, value), larger(most, value)
+            to = (row + 3) * wide + column + 3
+            put(planes, to, total(sum_) * share)
+            put(planes, plane + to, largest(most))
+    for row in range(height):
+        for column in range(0, width, LANES):
+            sum_ = splat(get(kernel, 98))
+            for i in range(2):
+                for j in range(7):
+                    for k in range(7):
+                        at = i * plane + (row + j) * wide + column + k
+                        sum_ = fma(load(planes, at), splat(get(kernel, (i * 7 + j) * 7 + k)), sum_)
+            store(planes, 2 * plane + column, sum_)
+        for column in range(width):
+            weight = 1 / (1 + math.exp(-get(planes, 2 * plane + column)))
+            factor = splat(np.float32((1 + weight) / gain))
+            at = begin + (row * width + column) * channels
+            for c in range(0, channels, LANES):
+                both = fma(load(factors, c), factor, inverse)
+                store(y, at + c, times(load(y, at + c), both))
 
 
 @_compiled
-def channels_last(
-    counter: np.ndarray,
-    units: np.ndarray,
-    window: int,
-    channels: int,
-    bins: int,
-    cells: int,
-    y: int,
-) -> None:
-    """Write bins of a window `(channels, bins, cells)` to `(bins, cells, channels)`.
+def _turn(plan: np.ndarray, step: int, units: np.ndarray, unit: int) -> None:
+    """Write a bin of a window `(channels, bins, cells)` to `(bins, cells, channels)`.
+
+    A unit: which bin. Arguments: the window; channels, bins, cells; where it goes.
+    """
+    a = plan[step]
+    window, channels, bins, cells, y = a[3], a[4], a[5], a[6], a[7]
+    t = units[unit, 0]
+    for c in range(channels):
+        begin, to = (c * bins + t) * cells, t * cells * channels + c
+        for i in range(cells):
+            put(y, to + i * channels, get(window, begin + i))
+
+
+@_compiled
+def work(plan: np.ndarray, units: np.ndarray, counters: np.ndarray, scratch: int) -> None:
+    """Go through a plan together with other threads.
+
+    Each takes the next unit of a step that nobody has taken, and when there is none, waits until
+    all are done. A thread that comes late finds less to do; nobody waits for it to come.
 
     Args:
-        counter: int64 `(1,)`.
-        units: int64 `(units, 1)`: which bins.
-        window, channels, bins, cells, y: As above.
+        plan: int64 `(steps, COLUMNS_OF_PLAN)`: what to do (TURN, CONVOLVE, COMBINE or ATTEND), for
+            which units, from and to, and the arguments.
+        units: int64 `(units, 6)`.
+        counters: int64 `(steps, 2)`, zeros at first: units taken and done.
+        scratch: Of this thread.
     """
-    while True:
-        unit = take(counter)
-        if unit >= len(units):
-            return
-        t = units[unit, 0]
-        for c in range(channels):
-            begin, to = (c * bins + t) * cells, t * cells * channels + c
-            for i in range(cells):
-                put(y, to + i * channels, get(window, begin + i))
+    for step in range(plan.shape[0]):
+        kind, begin, end = plan[step, 0], plan[step, 1], plan[step, 2]
+        while True:
+            unit = begin + raised(counters, 2 * step)
+            if unit >= end:
+                break
+            if kind == CONVOLVE:
+                _convolve(plan, step, units, unit, scratch)
+            elif kind == COMBINE:
+                _combine(plan, step, units, unit)
+            elif kind == ATTEND:
+                _attend(plan, step, units, unit, scratch)
+            else:
+                _turn(plan, step, units, unit)
+            raised(counters, 2 * step + 1)
+        wait_for(counters, 2 * step + 1, end - begin)

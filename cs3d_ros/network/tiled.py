@@ -6,16 +6,18 @@ nor the one before the pool, four times as large as what is left of it, is ever 
 Frames do not depend on each other but for their neighbours in the block's input: they are shared
 out to threads, and those that the window before had too are not computed again.
 
-Between its kernels it leaves torch alone, whose threads go on waiting actively for some time after
-each operation, on the processors that are needed here.
+A window is one plan, which all threads go through together (`cs3d_ros.network.cpu_kernels.work`).
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -63,15 +65,16 @@ class TiledNetwork:
         assert isinstance(network, FiveStageNetwork)
         self.input_shape = input_shape
         channels, bins, height, width = input_shape
-        self._workers = _Workers(threads)
         self._input = x = _Frames(bins, height, width, channels)
+        self._turned = height * width, x.address
         self._stages: list[_Stage] = []
         with torch.no_grad():
             for modules in network.stages:
-                stage = _Stage(list(modules.children()), x, self._workers)
+                stage = _Stage(list(modules.children()), x, threads)
                 self._stages.append(stage)
                 x = stage.y
             self._classify = _classifier(network.classifier)
+        self._workers = _Workers(threads, max(stage.scratch_size for stage in self._stages))
         self._reuses = not self._stages[0].mixes_frames
         self._knows = False
 
@@ -90,20 +93,20 @@ class TiledNetwork:
             raise NetworkError(f"a window of {window.shape} given, {self.input_shape} expected")
         # Kernels believe what they are given.
         window = np.ascontiguousarray(window, np.float32)
-        channels, bins, height, width = self.input_shape
         # What an exception leaves unfinished is not built upon.
         knows, self._knows = self._knows, False
+        bins = self.input_shape[1]
         if not (knows and self._reuses and shift is not None and 0 <= shift < bins):
             shift = None
-        self._workers.run(
-            kernels.channels_last, np.arange(bins, dtype=np.int64).reshape(bins, 1),
-            window.ctypes.data, channels, bins, height * width, self._input.address,
-        )  # fmt: skip
+        plan = _Plan()
+        turn = (kernels.address(window), self.input_shape[0], bins, *self._turned)
+        plan.add(kernels.TURN, turn, [(t,) for t in range(bins)])
         for index, stage in enumerate(self._stages):
+            frames: Sequence[int] = range(len(stage.x.offsets))
             if shift is not None and index < len(_REACH):
-                stage.run(stage.move(shift, _REACH[index]))
-            else:
-                stage.run(range(len(stage.x.offsets)))
+                frames = stage.move(shift, _REACH[index])
+            stage.plan(plan, frames)
+        self._workers.go_through(plan)
         self._knows = True
         return self._classify(self._stages[-1].y.as_array())
 
@@ -125,33 +128,64 @@ def is_tileable(network: Network) -> bool:
     )
 
 
+class _Plan:
+    """What `cpu_kernels.work` goes through."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[int, ...]] = []
+        self._units: list[tuple[int, ...]] = []
+
+    def add(self, kind: int, arguments: tuple[int, ...], units: Sequence[tuple[int, ...]]) -> None:
+        """Add a step: what to do, and for which units."""
+        begin = len(self._units)
+        step = (kind, begin, begin + len(units), *arguments)
+        self._steps.append((*step, *[0] * (kernels.COLUMNS_OF_PLAN - len(step))))
+        self._units += [(*unit, *[0] * (6 - len(unit))) for unit in units]
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steps, units and counters."""
+        steps = np.array(self._steps, np.int64)
+        return steps, np.array(self._units, np.int64), np.zeros((len(steps), 2), np.int64)
+
+
 class _Workers:
-    """Threads that work at the units of a kernel together."""
+    """Threads that go through plans together, the caller's among them."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1, "cs3d_tile") if threads > 1 else None
+    def __init__(self, threads: int, scratch_size: int) -> None:
+        self._scratch = [kernels.empty(scratch_size) for _ in range(threads)]
+        self._ids: list[int] = []
+        self._pool = None
+        if threads > 1:
+            self._pool = ThreadPoolExecutor(threads - 1, "cs3d_tile", self._begin)
 
-    def run(self, kernel: Callable[..., None], units: np.ndarray, *arguments: Any) -> None:
-        """Call a kernel in as many threads as there is work for.
+    def _begin(self) -> None:
+        self._ids.append(threading.get_native_id())
 
-        Args:
-            kernel: Takes the counter, the units, `arguments`.
-            units: `(units, …)`.
-            arguments: A list has an element for each thread.
-        """
-        counter = np.zeros(1, np.int64)
-        own = [
-            [one[i] if isinstance(one, list) else one for one in arguments]
-            for i in range(min(self.threads, len(units)))
+    def go_through(self, plan: _Plan) -> None:
+        """Return when all is done, and no thread is at it any more."""
+        arrays = plan.arrays()
+        self._keep_off()
+        mine, *others = (kernels.address(scratch) for scratch in self._scratch)
+        helpers = [
+            self._pool.submit(kernels.work, *arrays, scratch) for scratch in others if self._pool
         ]
-        others = [self._pool.submit(kernel, counter, units, *one) for one in own[1:] if self._pool]
         try:
-            kernel(counter, units, *own[0])
+            kernels.work(*arrays, mine)
         finally:
-            # Even where a signal came: they write to the same memory as whatever is next.
-            for other in others:
-                other.result()
+            for helper in helpers:
+                # One that has not begun yet has nothing to do any more.
+                if not helper.cancel():
+                    helper.result()
+
+    def _keep_off(self) -> None:
+        """Keep the other threads off the processor that the caller runs on."""
+        if not (self._ids and hasattr(os, "sched_setaffinity")):
+            return
+        others = os.sched_getaffinity(0) - {ctypes.CDLL(None).sched_getcpu()}
+        for thread in self._ids if others else ():
+            # It may have ended, and processors may have been taken away meanwhile.
+            with suppress(OSError):
+                os.sched_setaffinity(thread, others)
 
     def close(self) -> None:
         if self._pool:
@@ -176,39 +210,41 @@ class _Frames:
 class _Stage:
     """A factorized block, its pool and perhaps its attention."""
 
-    def __init__(self, modules: Sequence[nn.Module], x: _Frames, workers: _Workers) -> None:
+    def __init__(self, modules: Sequence[nn.Module], x: _Frames, threads: int) -> None:
         block, pool_module, *attention = modules
         assert isinstance(block, FactorizedConv3d)
-        self.x, self._workers = x, workers
+        self.x = x
         pool, outputs = Pool(pool_module), block.temporal_norm.num_features
         self._weights = _weights_of(Factorized(block))
         padding, frames, self._bins = pool.padding[0], len(x.offsets), pool.bins
         height, width = ((n + 2 * padding) // 2 for n in (x.height, x.width))
         # Rows of the pool that are made of one tile.
-        step = min(-(-_PIXELS // (2 * x.width)), height)
-        self._kind = _kind_of(pool)
-        self._shape = (x.height, x.width, x.channels, outputs, padding, self._kind, step)
+        at_once = min(-(-_PIXELS // (2 * x.width)), height)
+        kind = _kind_of(pool)
         self._pooled = _Frames(frames, height, width, outputs)
-        is_separate = self._kind == kernels.SEPARATE
+        is_separate = kind == kernels.SEPARATE
         self._maximum = _Frames(frames if is_separate else 0, height, width, outputs)
         self.y = self._pooled
         if self._bins > 1:
             self.y = _Frames(frames // self._bins, height, width, outputs)
-        self._parts = _parts(frames, height, step, workers.threads)
-        self._scratch = [self._make_scratch(step) for _ in range(workers.threads)]
+        self._parts = _parts(frames, height, at_once, threads)
+        sizes = _scratch_sizes(x.width, x.channels, outputs, at_once)
+        self.scratch_size = sum(sizes)
+        self._convolve = (
+            x.address, x.height, x.width, x.channels, outputs, padding, kind, at_once,
+            *self._weights.addresses, self._pooled.address, self._maximum.address,
+            *(4 * sum(sizes[:i]) for i in (1, 2, 3)),
+        )  # fmt: skip
         means = len(self.y.offsets) * outputs
-        self._mean, self._peak = kernels.empty(means), kernels.empty(means)
-        self._attention = _Attention(attention[0], self.y, workers) if attention else None
-
-    def _make_scratch(self, step: int) -> kernels.Arrays:
-        width, inputs, outputs = self._shape[1:4]
-        most, rows = (2 * step + 2) * width + kernels.ROWS, 2 * step * width + kernels.ROWS
-        return kernels.Arrays(
-            kernels.empty(most * kernels.row_stride(inputs)),
-            kernels.empty(most * outputs),
-            kernels.empty(rows * kernels.row_stride(inputs + outputs)),
-            kernels.empty(rows * outputs),
-        )
+        self._pooled_channels = kernels.Arrays(kernels.empty(means), kernels.empty(means))
+        self._combine = (
+            self._pooled.address, self._maximum.address, height * width, outputs, kind,
+            self.y.address, *self._pooled_channels.addresses,
+        )  # fmt: skip
+        self._attention = None
+        if attention:
+            self._attention = _Attention(attention[0], self.y, self._pooled_channels)
+            self.scratch_size = max(self.scratch_size, self._attention.scratch_size)
 
     @property
     def mixes_frames(self) -> bool:
@@ -225,18 +261,17 @@ class _Stage:
         self._pooled.offsets[:] = [kept[i] if i in kept else next(free) for i in range(t)]
         return missing
 
-    def run(self, frames: Sequence[int]) -> None:
-        """Compute the block and the pool of some frames, and what comes after.
+    def plan(self, plan: _Plan, frames: Sequence[int]) -> None:
+        """Plan to compute the block and the pool of some frames, and what comes after.
 
         Where time is pooled, that is computed for all frames.
         """
         x, to = [-1, *self.x.offsets, -1], self._pooled.offsets
-        units = [(*x[i : i + 3], to[i], *part) for i in frames for part in self._parts]
-        self._workers.run(
-            kernels.convolve, np.array(units, np.int64), self.x.address, self._shape,
-            self._weights.addresses, self._pooled.address, self._maximum.address,
-            [scratch.addresses for scratch in self._scratch],
-        )  # fmt: skip
+        plan.add(
+            kernels.CONVOLVE,
+            self._convolve,
+            [(*x[i : i + 3], to[i], *part) for i in frames for part in self._parts],
+        )
         if self._bins > 1:
             frames = range(len(self.y.offsets))
             units = [(to[2 * i], to[2 * i + 1], self.y.offsets[i], i) for i in frames]
@@ -244,80 +279,45 @@ class _Stage:
             units = [(to[i], -1, to[i], i) for i in frames]
         else:
             return
-        self._workers.run(
-            kernels.combine, np.array(units, np.int64), self._pooled.address, self._maximum.address,
-            self.y.height * self.y.width, self.y.channels, self._kind, self.y.address,
-            kernels.address(self._mean), kernels.address(self._peak),
-        )  # fmt: skip
+        plan.add(kernels.COMBINE, self._combine, units)
         if self._attention is not None:
-            pooled = (a.reshape(-1, self.y.channels)[frames] for a in (self._mean, self._peak))
-            self._attention.run(frames, *pooled)
+            attended = [(self.y.offsets[i], i) for i in frames]
+            plan.add(kernels.ATTEND, self._attention.arguments, attended)
 
 
 class _Attention:
-    """A joint attention."""
+    """What a joint attention is to the kernels."""
 
-    def __init__(self, module: nn.Module, y: _Frames, workers: _Workers) -> None:
+    def __init__(self, module: nn.Module, y: _Frames, pooled: kernels.Arrays) -> None:
         assert isinstance(module, JointAttention)
         self.mixes_frames = len(module.temporal.pooled_axes) > 2
-        self._y, self._workers, self._gain = y, workers, module.GAIN
-        self._temporal = _temporal(module.temporal.shared)
-        form = Attention(module)
-        self._kernel = kernels.Arrays(kernels.aligned(form.weight.contiguous().numpy()))
-        self._bias = np.float32(form.bias.item())
-        wide = int(kernels.plane_stride(y.width))
-        size = 2 * (y.height + 6) * wide + wide
-        self._scratch = [kernels.Arrays(kernels.empty(size)) for _ in range(workers.threads)]
-
-    def run(self, frames: Sequence[int], mean: np.ndarray, peak: np.ndarray) -> None:
-        """Apply it to some frames.
-
-        Args:
-            frames: Which; all of them where it mixes frames.
-            mean: Of each of their channels over space, `(frames, channels)`.
-            peak: The largest of their values, alike.
-        """
-        y = self._y
-        if self.mixes_frames:
-            mean, peak = mean.mean(1, keepdims=True), peak.max(1, keepdims=True)
-        larger = np.maximum(self._temporal(mean), self._temporal(peak))
-        factors = np.empty((len(frames), y.channels), np.float32)
-        factors[:] = 1 + 1 / (1 + np.exp(-larger))
-        units = np.array([(y.offsets[i], row) for row, i in enumerate(frames)], np.int64)
-        self._workers.run(
-            kernels.attend, units, y.address, y.height, y.width, y.channels,
-            kernels.address(factors), self._kernel.addresses[0], self._bias, self._gain,
-            [scratch.addresses[0] for scratch in self._scratch],
+        temporal, hidden = _temporal_of(module.temporal.shared)
+        spatial = Attention(module)
+        numbers = (spatial.weight.contiguous().numpy().ravel(), [spatial.bias.item(), module.GAIN])
+        self._weights = kernels.Arrays(
+            kernels.aligned(temporal), kernels.aligned(np.concatenate(numbers))
+        )
+        self.scratch_size = y.channels + (2 * (y.height + 6) + 1) * int(
+            kernels.plane_stride(y.width)
+        )
+        # The hidden layer lies where the planes will.
+        self.scratch_size += hidden
+        self.arguments = (
+            y.address, len(y.offsets), y.height, y.width, y.channels, *pooled.addresses,
+            self._weights.addresses[0], hidden, self._weights.addresses[1],
         )  # fmt: skip
 
 
-_OfFrames = Callable[[np.ndarray], np.ndarray]
-
-
-def _temporal(shared: nn.Module) -> _OfFrames:
-    """The shared convolution of a temporal attention, of frames `(T, C)`, or `(T, 1)` per frame."""
-    parameters = [parameter.numpy().copy() for parameter in shared.parameters()]
+def _temporal_of(shared: nn.Module) -> tuple[np.ndarray, int]:
+    """The weights of a temporal attention, and its hidden units; 0 for one weight per frame."""
+    parameters = [
+        parameter.numpy().reshape(len(parameter), -1) for parameter in shared.parameters()
+    ]
     if isinstance(shared, nn.Conv3d):
-        taps, bias = parameters[0].ravel(), parameters[1]
-
-        def per_frame(pooled: np.ndarray) -> np.ndarray:
-            padded = np.pad(pooled, ((1, 1), (0, 0)))
-            answers: np.ndarray = bias + sum(
-                tap * padded[i : i + len(pooled)] for i, tap in enumerate(taps)
-            )
-            return answers
-
-        return per_frame
+        return np.concatenate([parameter.ravel() for parameter in parameters]), 0
     into, into_bias, back, back_bias = parameters
-    into, back = into.reshape(into.shape[:2]), back.reshape(back.shape[:2])
-
-    def per_channel(pooled: np.ndarray) -> np.ndarray:
-        # einsum works in this thread alone.
-        hidden = np.maximum(np.einsum("tc,hc->th", pooled, into) + into_bias, 0)
-        answers: np.ndarray = np.einsum("th,ch->tc", hidden, back) + back_bias
-        return answers
-
-    return per_channel
+    each = (into, into_bias, back.T, back_bias)
+    return np.concatenate([parameter.ravel() for parameter in each]), len(into)
 
 
 def _kind_of(pool: Pool) -> int:
@@ -335,8 +335,21 @@ def _parts(frames: int, rows: int, step: int, threads: int) -> list[tuple[int, i
     return list(pairwise(edges))
 
 
+def _scratch_sizes(width: int, inputs: int, outputs: int, at_once: int) -> tuple[int, ...]:
+    """Elements of the maps between the steps of a tile."""
+    rows = 2 * at_once
+    fresh, all_rows = ((n * width + kernels.ROWS) for n in (rows + 2, rows))
+    sizes = (
+        fresh * int(kernels.row_stride(inputs)),
+        fresh * outputs,
+        all_rows * int(kernels.row_stride(inputs + outputs)),
+        all_rows * outputs,
+    )
+    return tuple(-(-size // 16) * 16 for size in sizes)
+
+
 def _weights_of(block: Factorized) -> kernels.Arrays:
-    """What `cpu_kernels.convolve` takes."""
+    """The weights that `cpu_kernels` wants for a block."""
     in_time, in_space = block.in_time.flatten(1).t(), block.in_space.flatten(1).t()
     # The input itself is a product too: such blocks come last, where maps are smallest.
     shortcut = torch.eye(len(block.first_bias)) if block.shortcut is None else block.shortcut
@@ -350,7 +363,7 @@ def _weights_of(block: Factorized) -> kernels.Arrays:
     )
 
 
-def _classifier(module: nn.Module) -> _OfFrames:
+def _classifier(module: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
     """A classifier, from the last map `(frames, H, W, C)` to the logits `(classes,)`."""
     layers = [layer for layer in module.children() if not isinstance(layer, nn.Dropout)]
     if isinstance(layers[0], GlobalAveragePool) and len(layers) == 2:

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
-from numba import extending, types
+from numba import extending, njit, types
 from numba.core import cgutils
 
 
@@ -39,6 +40,8 @@ COLUMNS = 2 * LANES
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _ALIGN = 4
+# Some tens of microseconds.
+_PATIENCE = 10_000
 
 
 class _VectorType(types.Type):
@@ -185,15 +188,56 @@ largest = _of_lanes(_larger)
 
 
 @intrinsic
-def take(typing: Any, counter: Any) -> Any:
-    """Return the first element of an int64 array and raise it by one, at once for all threads."""
+def raised(typing: Any, counters: Any, index: Any) -> Any:
+    """Raise an element of an int64 array by one, at once for all threads; return what it was.
+
+    What this thread has written before is seen by one that finds the new number by `wait_for`.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, values[0]).data
-        one = ir.Constant(ir.IntType(64), 1)
-        return builder.atomic_rmw("add", data, one, "monotonic")
+        counter = _counter(context, builder, signature, values)
+        return builder.atomic_rmw("add", counter, ir.Constant(ir.IntType(64), 1), "acq_rel")
 
-    return types.int64(counter), generate
+    return types.int64(counters, types.intp), generate
+
+
+@intrinsic
+def _now(typing: Any, counters: Any, index: Any) -> Any:
+    """Return an element of an int64 array that other threads raise."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        counter = _counter(context, builder, signature, values)
+        return builder.load_atomic(counter, "acquire", 8)
+
+    return types.int64(counters, types.intp), generate
+
+
+@intrinsic
+def _let_others(typing: Any) -> Any:
+    """Let another thread have this processor: sched_yield(2)."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def _counter(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    data = context.make_array(signature.args[0])(context, builder, values[0]).data
+    return builder.gep(data, [values[1]])
+
+
+@njit(nogil=True)
+def wait_for(counters: np.ndarray, index: int, number: int) -> None:
+    """Wait actively until an element of an int64 array is at least `number`."""
+    turns = 0
+    while _now(counters, index) < number:
+        turns += 1
+        if turns > _PATIENCE:
+            # Whoever is to raise it may wait for this very processor.
+            _let_others()
 
 
 @intrinsic

@@ -61,23 +61,47 @@ def test_arrays_begin_where_a_cache_line_does() -> None:
     np.testing.assert_array_equal(kernels.aligned(values), values.ravel())
 
 
-def test_units_of_work_are_taken_once() -> None:
-    window, channels, bins, cells = random(2, 64, 50), 2, 64, 50
-    for _ in range(20):
-        counter, units = np.zeros(1, np.int64), np.arange(bins).reshape(bins, 1)
-        y = kernels.empty(window.size)
+def turning(window: np.ndarray, *targets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A plan that turns a window `(channels, bins, cells)` once for each target."""
+    channels, bins, cells = window.shape
+    plan = np.zeros((len(targets), kernels.COLUMNS_OF_PLAN), np.int64)
+    for step, y in enumerate(targets):
         arguments = (kernels.address(window), channels, bins, cells, kernels.address(y))
-        threads = [
-            threading.Thread(target=kernels.channels_last, args=(counter, units, *arguments))
-            for _ in range(4)
+        plan[step, :8] = (kernels.TURN, step * bins, (step + 1) * bins, *arguments)
+    units = np.zeros((len(targets) * bins, 6), np.int64)
+    units[:, 0] = np.tile(np.arange(bins), len(targets))
+    return plan, units, np.zeros((len(targets), 2), np.int64)
+
+
+def test_each_unit_of_a_plan_is_done_once_however_many_threads_come() -> None:
+    window = random(2, 64, 50)
+    for threads in (1, 2, 4):
+        targets = [kernels.empty(window.size) for _ in range(3)]
+        arrays = turning(window, *targets)
+        others = [
+            threading.Thread(target=kernels.work, args=(*arrays, 0)) for _ in range(threads - 1)
         ]
-        for thread in threads:
+        for thread in others:
             thread.start()
-        for thread in threads:
+        kernels.work(*arrays, 0)
+        # The last of the results are there as soon as one thread has come to the end.
+        for y in targets:
+            np.testing.assert_array_equal(y.reshape(64, 50, 2), window.transpose(1, 2, 0))
+        for thread in others:
             thread.join()
-        np.testing.assert_array_equal(y.reshape(bins, cells, channels), window.transpose(1, 2, 0))
+        counters = arrays[2]
+        assert (counters[:, 1] == 64).all()
         # Each thread has asked once more than there was work for.
-        assert counter[0] == bins + len(threads)
+        assert (counters[:, 0] == 64 + threads).all()
+
+
+def test_a_thread_that_comes_late_finds_nothing_to_do() -> None:
+    window, y = random(2, 8, 5), kernels.empty(80)
+    arrays = turning(window, y)
+    kernels.work(*arrays, 0)
+    y[:] = 0
+    kernels.work(*arrays, 0)
+    assert not y.any()
 
 
 def test_kernels_are_compiled_anew_when_their_vectors_have_changed() -> None:

@@ -107,15 +107,17 @@ def test_only_new_frames_and_those_at_the_ends_are_computed(
     stream = Stream()
     form = tiled(cs3d, stream, 1)
     form(stream.window.numpy()[0])
-    counts, convolve = [], cpu_kernels.convolve
+    plans, work = [], cpu_kernels.work
 
-    def counting(counter, units, *arguments):
-        counts.append(len(units))
-        convolve(counter, units, *arguments)
+    def watched(plan, *arguments):
+        plans.append(plan.copy())
+        work(plan, *arguments)
 
-    monkeypatch.setattr(cpu_kernels, "convolve", counting)
+    monkeypatch.setattr(cpu_kernels, "work", watched)
     form(stream.later(shift).numpy()[0], shift)
-    assert counts == [*expected, 8, 4, 2]
+    (plan,) = plans
+    blocks = plan[plan[:, 0] == cpu_kernels.CONVOLVE]
+    assert (blocks[:, 2] - blocks[:, 1]).tolist() == [*expected, 8, 4, 2]
 
 
 def test_a_shift_is_believed(cs3d: Network) -> None:
@@ -149,7 +151,7 @@ def test_nothing_builds_upon_a_call_that_failed(
         raise MemoryError
 
     with monkeypatch.context() as context:
-        context.setattr(cpu_kernels, "combine", fail)
+        context.setattr(cpu_kernels, "work", fail)
         with pytest.raises(MemoryError):
             form(stream.later(2).numpy()[0], 2)
     window = stream.later(2).numpy()[0]
