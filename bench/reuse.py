@@ -31,6 +31,7 @@ from timing import interleaved
 SHIFTS = (1, 2, 4, 8)
 LONG_SHIFT = 2
 WINDOW_MS = 500.0
+PAUSE_S = 0.02
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def measure(engine: Engine, network: Network, shape: tuple[int, ...], seconds: f
     }
     for run in runs.values():
         run()
-    times = interleaved(runs, seconds)
+    times = interleaved(runs, seconds, PAUSE_S)
     return [
         {"what": what, "median_ms": took * 1e3, "ratio": took / times["full window"]}
         for what, took in times.items()

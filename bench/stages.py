@@ -23,12 +23,15 @@ from cs3d_ros.events.stream import EventStream
 from cs3d_ros.events.tensors import DEFAULT_SIZE, bin_window
 from cs3d_ros.events.windows import SlidingWindows, Window
 from cs3d_ros.network.classifier import Classifier
+from cs3d_ros.network.engines.selection import AUTO
 from cs3d_ros.recognizer import DEFAULT_HOP_MS, Recognizer
 from cs3d_ros.recordings import open_recording
 from timing import interleaved
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 from recordings_data import DRAWN_FACE
+
+PAUSE_S = 0.02
 
 
 def main() -> None:
@@ -51,9 +54,9 @@ def measure(bag: Path, seconds: float) -> list[dict]:
     with open_recording(bag) as recording:
         packets = [packet for _, packet in recording]
     events.warm_up()
-    cs3d = Classifier(*lively("cs3d", DEFAULT_SIZE))
-    c3d = Classifier(*lively("c3d", DEFAULT_SIZE))
-    shipped = Classifier.from_checkpoint("shipped")
+    cs3d = Classifier(*lively("cs3d", DEFAULT_SIZE), engine=AUTO)
+    c3d = Classifier(*lively("c3d", DEFAULT_SIZE), engine=AUTO)
+    shipped = Classifier.from_checkpoint("shipped", engine=AUTO)
     window_ms = cs3d.card.window_ms
     window = busiest_window(packets, window_ms)
     roi = Roi.centred_square(packets[0].width, packets[0].height)
@@ -78,7 +81,7 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         "infer shipped": lambda: shipped.predict(small),
         "end to end": end_to_end,
     }
-    times = interleaved(stages, seconds)
+    times = interleaved(stages, seconds, PAUSE_S)
     once = ("bin", "infer cs3d", "infer c3d", "infer shipped")
     per_window_ms = {name: times[name] * 1e3 for name in once}
     # Decoding is done once per event, so that a window costs what one hop of events costs.
@@ -90,9 +93,9 @@ def measure(bag: Path, seconds: float) -> list[dict]:
         f"{times['decode'] * 1e6 / len(packets):.1f} us a packet",
         "bin": f"{window.event_count} events, {window.event_count / times['bin'] * 1e-6:.0f} "
         "M events/s",
-        "infer cs3d": "random weights, float32, whole windows",
-        "infer c3d": "random weights, float32, whole windows",
-        "infer shipped": f"{shipped.name}, {shipped.card.size} px, float32, whole windows",
+        "infer cs3d": f"random weights, {cs3d.engine}, whole windows",
+        "infer c3d": f"random weights, {c3d.engine}, whole windows",
+        "infer shipped": f"{shipped.card.size} px, {shipped.engine}, whole windows",
         "end to end": f"shipped weights, {windows} windows of {shipped.card.window_ms:g} ms every "
         f"{DEFAULT_HOP_MS:g} ms",
     }

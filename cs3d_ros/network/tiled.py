@@ -34,6 +34,8 @@ from cs3d_ros.network.stages import FiveStageNetwork, GlobalAveragePool
 _PIXELS = 4 * kernels.ROWS
 # Frames at either end that zero padding along time has a part in, after one and two stages.
 _REACH = (1, 2)
+# Frames that are computed at least where others are reused: 1 new one, and 1 at either end.
+_FEWEST = 3
 
 
 class TiledNetwork:
@@ -329,8 +331,8 @@ def _kind_of(pool: Pool) -> int:
 
 
 def _parts(frames: int, rows: int, step: int, threads: int) -> list[tuple[int, int]]:
-    """Rows of a pooled frame in parts, where there are fewer frames than threads can work at."""
-    parts = min(-(-2 * threads // frames), -(-rows // step)) if threads > 1 else 1
+    """Rows of a pooled frame in parts, so that there are twice as many as threads, or more."""
+    parts = min(-(-2 * threads // min(frames, _FEWEST)), -(-rows // step)) if threads > 1 else 1
     edges = [rows * i // parts for i in range(parts + 1)]
     return list(pairwise(edges))
 
