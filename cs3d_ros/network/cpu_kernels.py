@@ -37,7 +37,7 @@ from cs3d_ros.network.vectors import (
     wait_for,
 )
 
-VECTORS_SHA256 = "2bef4c98ff9ba002b19730ea1b84f2e72e2b852210a4565284cdca38b8353453"
+VECTORS_SHA256 = "0db64f01b3ed929a4967629923c315b7340cb61c45273553391ead6b5e038d5e"
 """Of vectors.py, which these kernels are made from; see there."""
 
 MULTI, AVERAGE, MAXIMUM, SEPARATE = range(4)

@@ -10,6 +10,7 @@ whatever has changed here. So `cpu_kernels.VECTORS_SHA256` has to change along w
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +23,16 @@ from numba.core import cgutils
 
 def _lanes() -> tuple[int, int]:
     """Lanes of a vector of this processor, and rows of a tile that its registers hold."""
-    features = llvm.get_host_cpu_features()
+    try:
+        features = llvm.get_host_cpu_features()
+    except RuntimeError:
+        # Older versions of LLVM know those of some processors only.
+        features = {}
     if features.get("avx512f"):
         return 16, 14
     if features.get("avx"):
         return 8, 6
-    return 4, 12 if features.get("neon") else 6
+    return 4, 12 if platform.machine() in ("aarch64", "arm64") else 6
 
 
 # Compiled functions alone can call what it makes.
