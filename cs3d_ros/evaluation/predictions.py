@@ -233,7 +233,9 @@ def progress_bar(name: str | None, total: int | None, unit: str) -> Iterator[Any
     if name is None:
         yield lambda steps: None
         return
-    with load_extra("tqdm", "train").tqdm(desc=name, total=total, unit=f" {unit}") as bar:
+    tqdm = load_extra("tqdm", "train").tqdm
+    # Shown on a terminal only.
+    with tqdm(desc=name, total=total, unit=f" {unit}", disable=None) as bar:
         yield bar.update
 
 

@@ -236,6 +236,7 @@ def _bar(epoch: int, settings: TrainingSettings, data: TrainingData, shown: bool
         desc=f"epoch {epoch} of {settings.epochs}, {settings.size_in(epoch)} px",
         unit=" clips",
         file=sys.stderr,
-        disable=not shown,
+        # Shown on a terminal only.
+        disable=None if shown else True,
         leave=False,
     )
