@@ -4,7 +4,7 @@
 
 OUT becomes a rosbag2 folder (mcap) of EVT3 packets from a sensor of 112x112 pixels, with what is
 true on /fer/label. NPZ is the morphable face; docs/faces.md tells how to get it. The person is
-random-9001; of random people, facekit-7 has random-0000 to random-0135 and no other.
+random-9001; of random people, facekit-7 has random-0000 to random-8135 at most.
 
 Nothing is chosen by hand, nor by what a network makes of it: of the streams of 30 s that
 `cs3d faces render --seed N` draws for N = 0, 1, 2, ..., it is the first that shows each of the six
