@@ -169,8 +169,9 @@ class LocalGraph:
     ) -> bool:
         """Ask a lifecycle node for a transition; False if it refuses or fails.
 
-        Without an answer the state that the node is in decides. Whether it was asked in vain in
-        that state is not told then.
+        Without an answer the state that the node is in decides, and it is asked once more, since
+        the request may have been lost too. Whether it was asked in vain in that state is not told
+        then.
 
         Raises:
             GraphError: As `call`.
@@ -178,12 +179,18 @@ class LocalGraph:
         request = ChangeState.Request()
         request.transition.id = transition
         service = f"/{node}/change_state"
-        try:
-            return bool(self.call(ChangeState, service, request, process, _TRANSITION_S).success)
-        except NoAnswerError:
+        for is_first in (True, False):
+            try:
+                answer = self.call(ChangeState, service, request, process, _TRANSITION_S)
+                if answer.success or is_first:
+                    return bool(answer.success)
+            except NoAnswerError:
+                pass
             # A node that is at it still answers when it is through.
-            answer = self.call(GetState, f"/{node}/get_state", GetState.Request(), process)
-            return bool(answer.current_state.id == _LEADS_TO[transition])
+            found = self.call(GetState, f"/{node}/get_state", GetState.Request(), process)
+            if found.current_state.id == _LEADS_TO[transition]:
+                return True
+        return False
 
     def bring_up(self, node: str, process: subprocess.Popen[bytes] | None = None) -> None:
         """Configure and activate a lifecycle node.
