@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
+from cs3d_ros.kernels import kernel
 
 FRAMES_PER_S = 250
 THRESHOLD, THRESHOLD_SPREAD = 0.25, 0.03

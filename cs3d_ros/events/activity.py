@@ -31,9 +31,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cs3d_ros.errors import Cs3dError
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import MIN_ROI_SIDE, Roi
+from cs3d_ros.kernels import kernel
 
 TICK_NS = 20_000_000
 

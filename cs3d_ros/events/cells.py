@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.windows import Window
+from cs3d_ros.kernels import kernel
 
 MAX_ROI_SIDE = 1 << 15
 """The widest region that is scaled without error."""

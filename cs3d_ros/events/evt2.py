@@ -22,8 +22,8 @@ from cs3d_ros.events.decoding import (
     payload_words,
     trigger_arrays,
 )
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import EventPacket, Events, PacketError, register_decoder
+from cs3d_ros.kernels import kernel
 
 # Word types, bits 31…28.
 CD_OFF = 0x0

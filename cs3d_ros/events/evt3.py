@@ -21,8 +21,8 @@ from cs3d_ros.events.decoding import (
     payload_words,
     trigger_arrays,
 )
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import EventPacket, Events, register_decoder
+from cs3d_ros.kernels import kernel
 
 # Word types, bits 15…12.
 ADDR_Y = 0x0

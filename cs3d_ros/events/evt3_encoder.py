@@ -13,8 +13,8 @@ from cs3d_ros.events.evt3 import (
     VECT_12,
     VECT_BASE_X,
 )
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events, PacketError
+from cs3d_ros.kernels import kernel
 
 _MAX_TURNS = 1 << 16
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs3d_ros.events.cells import batches
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.windows import Window
+from cs3d_ros.kernels import kernel
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -17,8 +17,8 @@ from cs3d_ros.events.decoding import (
     payload_words,
     time_base_ns,
 )
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import EventPacket, Events, register_decoder
+from cs3d_ros.kernels import kernel
 
 ROLLOVER_US = 1 << 31
 """The clock of a word turns over after 35 min 47 s."""

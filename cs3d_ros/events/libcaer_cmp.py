@@ -17,8 +17,8 @@ from cs3d_ros.events.decoding import (
     payload_words,
     time_base_ns,
 )
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import EventPacket, Events, PacketError, register_decoder
+from cs3d_ros.kernels import kernel
 
 # Word types, bits 15…12.
 TIME_HIGH = 0x0

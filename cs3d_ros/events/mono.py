@@ -16,8 +16,8 @@ from cs3d_ros.events.decoding import (
     payload_words,
     time_base_ns,
 )
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import EventPacket, Events, PacketError, register_decoder
+from cs3d_ros.kernels import kernel
 
 MAX_SPAN_NS = (1 << 32) - 1
 """The time that one packet can tell."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from cs3d_ros.errors import Cs3dError
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import Events
+from cs3d_ros.kernels import kernel
 
 # A hot pixel has this rate at least, ...
 HOT_MIN_RATE_HZ = 20.0

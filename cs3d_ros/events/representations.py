@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from cs3d_ros.events.cells import Grid, located
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.windows import Window
+from cs3d_ros.kernels import kernel
 
 BINARY_BITS = 8
 """Binary frames in one bin of `binary`."""

@@ -176,6 +176,11 @@ class TemporalAttention(nn.Module):
                 f"number of channels, {channels}"
             )
 
+    @property
+    def is_per_channel(self) -> bool:
+        """Whether each channel has weights of its own."""
+        return 1 not in self.pooled_axes
+
     def weights(self, features: torch.Tensor) -> torch.Tensor:
         """Return the weights in (0, 1): `(N, C, T, 1, 1)`, or `(N, 1, T, 1, 1)` per frame."""
         average = self.shared(features.mean(self.pooled_axes, keepdim=True))

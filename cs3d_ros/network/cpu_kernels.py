@@ -11,12 +11,10 @@ longer to find that another processor is idle than a window takes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 
+from cs3d_ros.kernels import kernel
 from cs3d_ros.network.vectors import (
     COLUMNS,
     LANES,
@@ -48,19 +46,8 @@ TURN, CONVOLVE, COMBINE, ATTEND = range(4)
 
 COLUMNS_OF_PLAN = 22
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-
-def _compiled(function: _Function) -> _Function:
-    """Compile with Numba, as the kernels of `cs3d_ros.events` are."""
-    try:
-        return cast(_Function, njit(nogil=True, cache=True)(function))
-    except RuntimeError:
-        # Neither the package's folder nor the user's cache can be written.
-        return cast(_Function, njit(nogil=True)(function))
-
-
-@_compiled
+@kernel
 def product(
     a: int,
     at: int,
@@ -127,7 +114,7 @@ class Arrays:
         self.addresses = tuple(address(array) for array in arrays)
 
 
-@_compiled
+@kernel
 def row_stride(depth: int) -> int:
     """Elements from row to row of a matrix with `depth` columns.
 
@@ -136,13 +123,13 @@ def row_stride(depth: int) -> int:
     return (depth + 15) // 16 * 16 + 16
 
 
-@_compiled
+@kernel
 def plane_stride(width: int) -> int:
     """Elements from row to row of a plane of the spatial attention, with what is read beside it."""
     return (width + LANES - 1) // LANES * LANES + 6
 
 
-@_compiled
+@kernel
 def _in_time(
     x: int,
     earlier: int,
@@ -183,7 +170,7 @@ def _in_time(
             put(y, to + c, one)
 
 
-@_compiled
+@kernel
 def _in_space(
     x: int, rows: int, width: int, channels: int, weights: int, y: int, stride: int
 ) -> None:
@@ -222,7 +209,7 @@ def _in_space(
                 to += stride
 
 
-@_compiled
+@kernel
 def _beside(
     x: int, begin: int, pixels: int, channels: int, y: int, offset: int, stride: int
 ) -> None:
@@ -236,7 +223,7 @@ def _beside(
             put(y, to + c, get(x, at + c))
 
 
-@_compiled
+@kernel
 def _pool(
     x: int,
     top: int,
@@ -287,7 +274,7 @@ def _pool(
             to += channels
 
 
-@_compiled
+@kernel
 def _convolve(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: int) -> None:
     """Compute a factorized block and its pool in space, for some rows of a frame.
 
@@ -365,7 +352,7 @@ def _convolve(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch
         )  # fmt: skip
 
 
-@_compiled
+@kernel
 def _combine(plan: np.ndarray, step: int, units: np.ndarray, unit: int) -> None:
     """Pool a frame along time, and find the mean and the largest value of each channel.
 
@@ -401,7 +388,7 @@ def _combine(plan: np.ndarray, step: int, units: np.ndarray, unit: int) -> None:
         store(peak, index * channels + c, most)
 
 
-@_compiled
+@kernel
 def _per_channel(
     pooled: int, channels: int, weights: int, hidden: int, between: int, y: int, first: bool
 ) -> None:
@@ -431,7 +418,7 @@ def _per_channel(
         store(y, c, sum_ if first else larger(sum_, load(y, c)))
 
 
-@_compiled
+@kernel
 def _of_frame(pooled: int, channels: int, is_peak: bool) -> float:
     """The mean of pooled channels, or the largest."""
     sum_, most = splat(np.float32(0)), splat(np.float32(-np.inf))
@@ -440,7 +427,7 @@ def _of_frame(pooled: int, channels: int, is_peak: bool) -> float:
     return largest(most) if is_peak else total(sum_) / np.float32(channels)
 
 
-@_compiled
+@kernel
 def _per_frame(
     pooled: int, frames: int, index: int, channels: int, weights: int, is_peak: bool
 ) -> float:
@@ -454,7 +441,7 @@ def _per_frame(
     return sum_
 
 
-@_compiled
+@kernel
 def _attend(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: int) -> None:
     """Apply joint attention to a frame, in place.
 
@@ -518,7 +505,7 @@ def _attend(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: 
                 store(y, at + c, times(load(y, at + c), both))
 
 
-@_compiled
+@kernel
 def _turn(plan: np.ndarray, step: int, units: np.ndarray, unit: int) -> None:
     """Write a bin of a window `(channels, bins, cells)` to `(bins, cells, channels)`.
 
@@ -533,7 +520,7 @@ def _turn(plan: np.ndarray, step: int, units: np.ndarray, unit: int) -> None:
             put(y, to + i * channels, get(window, begin + i))
 
 
-@_compiled
+@kernel
 def work(plan: np.ndarray, units: np.ndarray, counters: np.ndarray, scratch: int) -> None:
     """Go through a plan together with other threads.
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cs3d_ros.network.blocks import FactorizedConv3d, MultiPool3d
-from cs3d_ros.network.neurons import SoftSpikingNeuron, soft_threshold
+from cs3d_ros.network.blocks import FactorizedConv3d, JointAttention, MultiPool3d
+from cs3d_ros.network.frame_functions import attend, multi_pool, normalize_and_fire
 from cs3d_ros.network.stages import FiveStageNetwork
 
 if TYPE_CHECKING:
@@ -46,29 +46,32 @@ class _FrameForm(nn.Module):
         self.network = network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            # Our own functions take the types that they are given, and no others.
+            logits: torch.Tensor = self.network(x)
+            return logits
         x = x.contiguous(memory_format=torch.channels_last_3d)
         for stage in self.network.stages:
             for module in stage.children():
                 if isinstance(module, FactorizedConv3d):
                     x = _factorized(module, x)
                 elif isinstance(module, MultiPool3d):
-                    x = _multi_pool(module, x)
+                    x = multi_pool(module, x)
+                elif isinstance(module, JointAttention) and module.temporal.is_per_channel:
+                    x = attend(module, x)
                 else:
                     x = module(x)
-        logits: torch.Tensor = self.network.classifier(x)
+        logits = self.network.classifier(x)
         return logits
 
 
 def _factorized(block: FactorizedConv3d, x: torch.Tensor) -> torch.Tensor:
     y = _pointwise(_along_time(x, block.temporal_depthwise.weight), block.temporal_pointwise)
-    y = _normalized(block.temporal_norm, y, block.temporal_neuron)
-    y = _fire(y, block.temporal_neuron)
+    y = normalize_and_fire(block.temporal_norm, block.temporal_neuron, y)
     y = _pointwise(_in_space(y, block.spatial_depthwise.weight), block.spatial_pointwise)
-    y = _normalized(block.spatial_norm, y, block.spatial_neuron)
     shortcut = block.shortcut
-    # In place: normalization does not need its result again.
-    y += _pointwise(x, shortcut) if isinstance(shortcut, nn.Conv3d) else x
-    return _fire(y, block.spatial_neuron)
+    residual = _pointwise(x, shortcut) if isinstance(shortcut, nn.Conv3d) else x
+    return normalize_and_fire(block.spatial_norm, block.spatial_neuron, y, residual)
 
 
 def _pictures(x: torch.Tensor) -> torch.Tensor:
@@ -93,41 +96,3 @@ def _in_space(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def _pointwise(x: torch.Tensor, convolution: nn.Conv3d) -> torch.Tensor:
     y = functional.conv2d(_pictures(x), convolution.weight.squeeze(2))
     return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
-
-
-def _multi_pool(pool: MultiPool3d, x: torch.Tensor) -> torch.Tensor:
-    kernel, padding = pool.average.kernel_size, pool.average.padding
-    assert isinstance(kernel, tuple)
-    assert isinstance(padding, tuple)
-    n, _, t, _, _ = x.shape
-    # In space, then along time: padding counts in neither, and all bins weigh the same.
-    y = functional.avg_pool2d(
-        _pictures(x), kernel[1:], padding=padding[1:], count_include_pad=False
-    ).unflatten(0, (n, t // kernel[0], kernel[0]))
-    average = (y.mean(2) if kernel[0] > 1 else y.squeeze(2)).transpose(1, 2)
-    return 0.5 * (average + pool.maximum(x))
-
-
-def _normalized(norm: nn.BatchNorm3d, y: torch.Tensor, neuron: nn.Module) -> torch.Tensor:
-    """Normalize, and subtract the threshold of the neuron that follows."""
-    assert isinstance(neuron, SoftSpikingNeuron)
-    assert norm.momentum is not None
-    assert norm.num_batches_tracked is not None
-    if norm.training:
-        norm.num_batches_tracked.add_(1)
-    return functional.batch_norm(
-        y,
-        norm.running_mean,
-        norm.running_var,
-        norm.weight,
-        norm.bias - neuron.threshold,
-        norm.training,
-        norm.momentum,
-        norm.eps,
-    )
-
-
-def _fire(z: torch.Tensor, neuron: nn.Module) -> torch.Tensor:
-    """What a neuron makes of `x − θ`."""
-    assert isinstance(neuron, SoftSpikingNeuron)
-    return soft_threshold(z, 0.0, neuron.steepness, neuron.surrogate)

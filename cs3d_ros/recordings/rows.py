@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.events.packets import MAX_SENSOR_SIDE
+from cs3d_ros.kernels import kernel
 from cs3d_ros.recordings.columns import P, T, X, Y
 from cs3d_ros.recordings.event_packets import MAX_DISORDER_NS
 from cs3d_ros.recordings.recording import LAST_ROS_TIME_NS

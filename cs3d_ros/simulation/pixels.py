@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 RANDOM_STEP = 0x9E3779B97F4A7C15
 """From one pixel to the next, the state of the random numbers advances by this, modulo 2^64."""

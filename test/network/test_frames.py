@@ -33,7 +33,9 @@ def _step(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 def _assert_trained_alike(network: torch.nn.Module, reference: torch.nn.Module) -> None:
     gradients = {key: p.grad for key, p in reference.named_parameters()}
     for key, parameter in network.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients[key], rtol=1e-6, atol=1e-12)
+        # The surrogate's sigmoid is of float32, whatever the maps are.
+        atol = 5e-6 * float(gradients[key].abs().max())
+        torch.testing.assert_close(parameter.grad, gradients[key], rtol=1e-6, atol=atol)
     buffers = dict(reference.named_buffers())
     for key, buffer in network.named_buffers():
         torch.testing.assert_close(buffer, buffers[key])

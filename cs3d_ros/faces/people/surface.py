@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

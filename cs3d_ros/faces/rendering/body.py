@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.faces.errors import FaceError
 from cs3d_ros.faces.person import Mesh, Person
 from cs3d_ros.faces.rendering.camera import head_rotation
 from cs3d_ros.faces.rendering.facekit import VERTICES, FaceKit
 from cs3d_ros.faces.rendering.shading import open_to_light
+from cs3d_ros.kernels import kernel
 
 NECK_CM = (0.0, -2.0, -1.0)
 """The point that the head turns about in the mean face: the joint of skull and neck."""

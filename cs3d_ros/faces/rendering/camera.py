@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 NEAREST_CM = 1.0
 """What is nearer to the camera than this, or behind it, is not drawn."""

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.faces.errors import FaceError
+from cs3d_ros.kernels import kernel
 
 VERTICES = 20198
 """Vertices of the mesh; which part of the face each belongs to is fixed."""

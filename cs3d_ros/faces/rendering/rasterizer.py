@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 _STEP = 256
 _HALF = _STEP // 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 PER_PIXEL = 5
 

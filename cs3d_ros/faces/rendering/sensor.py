@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 KNEE = 0.7
 """Where the response begins to bend, as a share of what makes white."""

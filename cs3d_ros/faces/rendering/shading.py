@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cs3d_ros.events.kernels import kernel
 from cs3d_ros.faces.rendering.facekit import FaceKit
 from cs3d_ros.faces.rendering.rasterizer import draw
+from cs3d_ros.kernels import kernel
 
 
 class Lights(NamedTuple):

@@ -3,7 +3,7 @@
 import pytest
 from numba import njit
 
-from cs3d_ros.events.kernels import kernel
+from cs3d_ros.kernels import kernel
 
 
 def test_a_function_that_cannot_be_cached_is_compiled_all_the_same():
