@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from cs3d_ros.benchmark.engines import PAUSE_S
 from cs3d_ros.benchmark.subject import lively
 from cs3d_ros.network import checkpoint
 from cs3d_ros.network.classifier import SHIPPED_WEIGHTS
@@ -31,7 +32,6 @@ from timing import interleaved
 SHIFTS = (1, 2, 4, 8)
 LONG_SHIFT = 2
 WINDOW_MS = 500.0
-PAUSE_S = 0.02
 
 
 def main() -> None:

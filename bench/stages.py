@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from cs3d_ros import events
+from cs3d_ros.benchmark.engines import PAUSE_S
 from cs3d_ros.benchmark.subject import lively
 from cs3d_ros.events.roi import Roi
 from cs3d_ros.events.stream import EventStream
@@ -30,8 +31,6 @@ from timing import interleaved
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 from recordings_data import DRAWN_FACE
-
-PAUSE_S = 0.02
 
 
 def main() -> None:

@@ -18,9 +18,9 @@ MIN_TURNS = 5
 ENERGY_S = 2.0
 """How long each is measured for its energy, after half of that to settle."""
 _WARM_UP = 2
-# Threads of some libraries wait actively for some milliseconds after an inference: those of one
-# engine would be in the way of the next.
-_PAUSE_S = 0.02
+PAUSE_S = 0.02
+"""Before an inference that is measured: threads of some libraries wait actively for some
+milliseconds after their work, and those of one engine would be in the way of the next."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _time(running: Sequence[_Running], seconds: float) -> None:
     turns = 0
     while running and (turns < MIN_TURNS or time.perf_counter() < until):
         for one in running:
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
             began = time.perf_counter()
             one.infer()
             one.times_s.append(time.perf_counter() - began)
