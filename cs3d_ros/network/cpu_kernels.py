@@ -46,6 +46,9 @@ TURN, CONVOLVE, COMBINE, ATTEND = range(4)
 
 COLUMNS_OF_PLAN = 22
 
+_TAPS = 2 * 7 * 7
+"""Weights of a spatial attention; its bias and what its sum is divided by come behind them."""
+
 
 @kernel
 def product(
@@ -473,7 +476,7 @@ def _attend(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: 
         put(factors, c, np.float32(1 + 1 / (1 + math.exp(-get(factors, c)))))
     wide = plane_stride(width)
     plane = (height + 6) * wide
-    gain = get(kernel, 99)
+    gain = get(kernel, _TAPS + 1)
     share, inverse = np.float32(1 / channels), splat(np.float32(1 / gain))
     for i in range(2 * plane):
         put(planes, i, np.float32(0))
@@ -489,7 +492,7 @@ def _attend(plan: np.ndarray, step: int, units: np.ndarray, unit: int, scratch: 
             put(planes, plane + to, largest(most))
     for row in range(height):
         for column in range(0, width, LANES):
-            sum_ = splat(get(kernel, 98))
+            sum_ = splat(get(kernel, _TAPS))
             for i in range(2):
                 for j in range(7):
                     for k in range(7):
