@@ -1,9 +1,9 @@
 """The same networks, executed faster on a CPU: frames as pictures, channels last.
 
-The modules of a network stay the reference that is counted and saved. Here the factorized blocks
-and the multi-pools run as operations on pictures, which CPUs have fast kernels for: a depthwise
-convolution along time is three frames added up, one in space and one of single points treat the
-N·T frames as a batch of pictures, and θ is part of the bias of the normalization before it.
+The modules of a network stay the reference that is counted and saved. Here the convolutions of
+factorized blocks run on pictures, which CPUs have fast kernels for: one along time on a picture of
+each window whose rows are time bins, one in space and one of single points on the N·T frames as a
+batch of pictures. What stands between them is in `cs3d_ros.network.frame_functions`.
 """
 
 from __future__ import annotations
