@@ -92,7 +92,7 @@ def _cells(study: Study, result: DataResult) -> list[list[str]]:
     header = [table.column, "ours", "95 % over people"]
     header += [f"paper, {paper.DATA_SETS[name]}" for name in columns]
     if table.name == "forks":
-        header.append("against base, points")
+        header.append("against base, points (95 % over people)")
     if has_operations:
         header += ["GMACs", "paper, GMACs", "parameters"]
     rows = [[*header, "training"]]
@@ -128,7 +128,12 @@ def _interval(row: RowResult) -> str:
 def _against(row: RowResult, base: RowResult) -> str:
     if row is base or not (row.is_finished and base.is_finished):
         return NONE
-    return words.points(row.mean - base.mean)
+    found = compare(row, base)
+    text = words.points(found.difference)
+    if found.interval is not None:
+        low, high = found.interval
+        text += f" ({words.points(low)} to {words.points(high)})"
+    return text
 
 
 def _operations(row: RowResult) -> list[str]:

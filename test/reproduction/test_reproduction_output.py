@@ -100,11 +100,12 @@ def test_table3_has_a_row_of_ours_without_a_figure():
 def test_forks_are_set_against_the_base():
     found = rows(as_markdown(study_of("forks", {"base": [(5, 5)] * 2, "pool=max": [(4, 5)] * 2})))
     assert found[0] == [
-        "one change", "ours", "95 % over people", "against base, points", "training",
+        "one change", "ours", "95 % over people", "against base, points (95 % over people)",
+        "training",
     ]  # fmt: skip
     by_title = {row[0]: row for row in found}
     assert by_title["base"][1:4] == ["50.0 ± 0.0 (n = 2)", "50.0 to 50.0", "–"]
-    assert by_title["pool max"][3] == "−5.0"
+    assert by_title["pool max"][3] == "−5.0 (−10.0 to +0.0)"
     assert by_title["pool average"][3] == "–"
 
 
