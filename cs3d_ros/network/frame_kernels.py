@@ -133,6 +133,13 @@ def combine(
 
 
 @vector_kernel
+def _span(cell: int, kernel: int, padding: int, size: int) -> tuple[int, int]:
+    """Begin and end of a cell along an axis, padding left out."""
+    begin = cell * kernel - padding
+    return max(begin, 0), min(begin + kernel, size)
+
+
+@vector_kernel
 def multi_pool(x: np.ndarray, kernel: Triple, padding: Triple, out: np.ndarray) -> None:
     """Write the mean of average and maximum of each cell of `(T, H, W, C)`.
 
@@ -144,11 +151,9 @@ def multi_pool(x: np.ndarray, kernel: Triple, padding: Triple, out: np.ndarray) 
     top, total = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for t in range(out.shape[0]):
         for i in range(out.shape[1]):
-            top_row = max(i * kernel[1] - padding[1], 0)
-            end_row = min((i + 1) * kernel[1] - padding[1], x.shape[1])
+            top_row, end_row = _span(i, kernel[1], padding[1], x.shape[1])
             for j in range(out.shape[2]):
-                left = max(j * kernel[2] - padding[2], 0)
-                right = min((j + 1) * kernel[2] - padding[2], x.shape[2])
+                left, right = _span(j, kernel[2], padding[2], x.shape[2])
                 for c in range(channels):
                     top[c], total[c] = -np.inf, 0
                 for k in range(t * kernel[0], (t + 1) * kernel[0]):
@@ -181,11 +186,9 @@ def multi_pool_backward(
         out[:] = 0
     for t in range(gradient.shape[0]):
         for i in range(gradient.shape[1]):
-            top_row = max(i * kernel[1] - padding[1], 0)
-            end_row = min((i + 1) * kernel[1] - padding[1], x.shape[1])
+            top_row, end_row = _span(i, kernel[1], padding[1], x.shape[1])
             for j in range(gradient.shape[2]):
-                left = max(j * kernel[2] - padding[2], 0)
-                right = min((j + 1) * kernel[2] - padding[2], x.shape[2])
+                left, right = _span(j, kernel[2], padding[2], x.shape[2])
                 for c in range(channels):
                     top[c], first[c] = -np.inf, 0
                 place = np.int32(0)
