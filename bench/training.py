@@ -1,11 +1,11 @@
-"""Time a step of training on the CPU: the form that trains beside the modules as they are.
+"""Time a step of training on the CPU: the form that trains, by precision, beside the modules.
 
     python3 bench/training.py [--network N] [--size S] [--micro-batch N] [--threads N]
                               [--seconds S] [--json]
 
 A step is forward and backward through a micro batch of random windows; reading windows and the
-optimizer are left out. Both forms take turns, so that a busy machine slows them alike; compare the
-ratios. Medians.
+optimizer are left out. All take turns, so that a busy machine slows them alike; compare the ratios.
+Medians.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from torch.nn import functional
 from cs3d_ros.network import INPUT_SHAPE, build, names
 from cs3d_ros.network.frames import frame_form
 from cs3d_ros.network.memory import keep_memory
+from cs3d_ros.training.processes import products
+from cs3d_ros.training.settings import BFLOAT16_PRODUCTS
 from timing import interleaved
 
 CLASSES = 7
@@ -41,11 +43,15 @@ def main() -> None:
     keep_memory()
     torch.manual_seed(0)
     network = build(arguments.network, CLASSES)
-    forms = {"modules": copy.deepcopy(network), "frame form": frame_form(network)}
+    modules, form = copy.deepcopy(network), frame_form(network)
     shape = (arguments.micro_batch, *INPUT_SHAPE[:2], arguments.size, arguments.size)
     windows = torch.rand(shape) * (torch.rand(shape) < FILLED)
     classes = torch.arange(len(windows)) % CLASSES
-    runs = {name: _step(form, windows, classes) for name, form in forms.items()}
+    runs = {
+        "modules": _step(modules, windows, classes, "32-true"),
+        "frame form": _step(form, windows, classes, "32-true"),
+        "frame form, bf16-matmul": _step(form, windows, classes, BFLOAT16_PRODUCTS),
+    }
     for run in runs.values():
         # Memory is taken, and kernels are compiled.
         for _ in range(3):
@@ -69,12 +75,13 @@ def main() -> None:
         print(f"| {row['form']} | {row['ms_per_window']:.1f} | {row['ratio']:.2f} |")
 
 
-def _step(form: nn.Module, windows: torch.Tensor, classes: torch.Tensor):
+def _step(form: nn.Module, windows: torch.Tensor, classes: torch.Tensor, precision: str):
     form.train()
 
     def step() -> None:
         form.zero_grad(set_to_none=True)
-        functional.cross_entropy(form(windows), classes).backward()
+        with products(precision):
+            functional.cross_entropy(form(windows), classes).backward()
 
     return step
 

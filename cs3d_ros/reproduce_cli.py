@@ -114,7 +114,10 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         help="windows that go through the network together; on a GPU as many as --batch",
     )
     group.add_argument(
-        "--precision", metavar="P", help="32-true, or bf16-mixed on a GPU (faster, half the memory)"
+        "--precision",
+        metavar="P",
+        help="32-true, bf16-matmul on a CPU with AMX (faster), or bf16-mixed on a GPU (faster, half "
+        "the memory)",
     )
 
 

@@ -138,7 +138,10 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
 def _add_where(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", metavar="D", help="auto, cpu, cuda or cuda:N")
     group.add_argument(
-        "--precision", metavar="P", help="32-true, or bf16-mixed on a GPU (faster, half the memory)"
+        "--precision",
+        metavar="P",
+        help="32-true, bf16-matmul on a CPU with AMX (faster), or bf16-mixed on a GPU (faster, half "
+        "the memory)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0: all")
     group.add_argument(

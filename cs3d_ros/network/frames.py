@@ -94,5 +94,6 @@ def _in_space(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _pointwise(x: torch.Tensor, convolution: nn.Conv3d) -> torch.Tensor:
-    y = functional.conv2d(_pictures(x), convolution.weight.squeeze(2))
-    return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+    points = x.permute(0, 2, 3, 4, 1)
+    y = functional.linear(points, convolution.weight.flatten(1))
+    return y.permute(0, 4, 1, 2, 3)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from cs3d_ros.extras import load_extra
 from cs3d_ros.network.device import resolve_device
 from cs3d_ros.training.errors import TrainingError
-from cs3d_ros.training.settings import TrainingSettings
+from cs3d_ros.training.settings import BFLOAT16_PRODUCTS, TrainingSettings
 
 # Later versions of torch have another name for it.
 _BUFFERS = (
@@ -37,11 +39,12 @@ def start_fabric(settings: TrainingSettings) -> Any:
     device = resolve_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    precision = "32-true" if settings.precision == BFLOAT16_PRODUCTS else settings.precision
     if not torch.distributed.is_torchelastic_launched():
         return lightning.Fabric(
             accelerator=device.type,
             devices=1 if device.type == "cpu" else [device.index],
-            precision=settings.precision,
+            precision=precision,
             plugins=[environments.LightningEnvironment()],
         )
     ranks, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
@@ -62,11 +65,22 @@ def start_fabric(settings: TrainingSettings) -> Any:
         num_nodes=ranks // here,
         # The statistics of batch norm are brought together at the end of each epoch.
         strategy=strategies.DDPStrategy(**{_BUFFERS: False}),
-        precision=settings.precision,
+        precision=precision,
         plugins=[environments.TorchElasticEnvironment()],
     )
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def products(precision: str) -> Iterator[None]:
+    """Multiply matrices as a training precision wants it, and afterwards as before."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if precision == BFLOAT16_PRODUCTS else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def shared(content: dict[str, Any], fabric: Any) -> dict[str, Any]:

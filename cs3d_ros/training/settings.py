@@ -16,7 +16,9 @@ from cs3d_ros.network.checks import is_finite_number, is_whole_number
 from cs3d_ros.training.errors import TrainingError
 
 SCHEDULES = ("constant", "one-cycle")
-PRECISIONS = ("32-true", "bf16-mixed")
+BFLOAT16_PRODUCTS = "bf16-matmul"
+"""The precision in which numbers are float32, and products of matrices multiply bfloat16."""
+PRECISIONS = ("32-true", BFLOAT16_PRODUCTS, "bf16-mixed")
 MACHINE_FIELDS = frozenset({"device", "threads", "workers"})
 """What may change when a run goes on: where it runs, not what it does."""
 
@@ -57,7 +59,9 @@ class TrainingSettings:
         clips: Train on that many clips, equally many of each class and light as far as there are
             any, chosen by the seed; 0 takes all.
         seed: Of all randomness: weights, order, windows, augmentation, dropout.
-        precision: "32-true", or "bf16-mixed" on GPUs that know bfloat16.
+        precision: "32-true"; "bf16-matmul", which rounds what products of matrices multiply to
+            bfloat16 and adds up float32, for CPUs with AMX; or "bf16-mixed", for GPUs that know
+            bfloat16.
         device: auto, cpu, cuda or cuda:N.
         threads: CPU threads; 0 leaves them as they are.
         workers: Processes that read and bin windows ahead; 0 does it in between, which is right

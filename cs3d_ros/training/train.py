@@ -18,7 +18,7 @@ from cs3d_ros.training.data import TrainingData
 from cs3d_ros.training.errors import TrainingError
 from cs3d_ros.training.folder import CHECKPOINT, RunFolder, open_run
 from cs3d_ros.training.learner import Learner, new_seed
-from cs3d_ros.training.processes import shared, start_fabric
+from cs3d_ros.training.processes import products, shared, start_fabric
 from cs3d_ros.training.run import Run
 from cs3d_ros.training.settings import TrainingSettings
 
@@ -83,7 +83,7 @@ def train(
         keep_memory()
     training_data = TrainingData(Path(data), settings)
     out = Path(out)
-    with _own_randomness(fabric.device), ExitStack() as stack:
+    with _own_randomness(fabric.device), products(settings.precision), ExitStack() as stack:
         torch.manual_seed(new_seed(settings.seed))
         network = build(settings.network, len(training_data.labels), **settings.network_options())
         if initial is not None:

@@ -69,3 +69,21 @@ def test_one_process_opens_no_port(monkeypatch):
     fabric = start_fabric(QUICK)
     assert (fabric.world_size, fabric.global_rank) == (1, 0)
     assert not torch.distributed.is_initialized()
+
+
+def test_matrices_are_multiplied_in_bfloat16_while_a_run_asks_for_it(data, tmp_path):
+    settings = replace(QUICK, network="cs3d", clips=8, batch=4, epochs=1)
+    exact = train(data, tmp_path / "exact", settings, progress=False)
+    during, before = [], torch.get_float32_matmul_precision()
+    rounded = train(
+        data,
+        tmp_path / "rounded",
+        replace(settings, precision="bf16-matmul"),
+        report=lambda _: during.append(torch.get_float32_matmul_precision()),
+    )
+    assert during == ["medium"]
+    assert torch.get_float32_matmul_precision() == before
+    assert rounded.epochs == exact.epochs
+    for one, other in zip(metrics(tmp_path / "exact"), metrics(tmp_path / "rounded"), strict=True):
+        assert other[3] == pytest.approx(one[3], rel=0.02)
+    assert all(tensor.dtype != torch.bfloat16 for tensor in weights(tmp_path / "rounded").values())
