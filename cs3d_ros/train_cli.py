@@ -140,8 +140,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--precision",
         metavar="P",
-        help="32-true, bf16-matmul on a CPU with AMX (faster), or bf16-mixed on a GPU (faster, half "
-        "the memory)",
+        help="32-true, bf16-matmul (faster on a CPU with AMX), or bf16-mixed (faster on a GPU)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0: all")
     group.add_argument(
