@@ -28,7 +28,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cs3d_ros.decision import LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS, Decision
+from cs3d_ros.decision import (
+    LIVE_KEEP_CONFIDENCE,
+    LIVE_MIN_CONFIDENCE,
+    LIVE_SMOOTHING_MS,
+    Decision,
+)
 from cs3d_ros.evaluation.streams import GRACE_NS
 from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import EventPacket, Events
@@ -141,7 +146,7 @@ def run(
     """The results, and the CPU time in s."""
     recognizer = Recognizer(
         classifier,
-        decision=Decision(LIVE_MIN_CONFIDENCE, smoothing_ms=LIVE_SMOOTHING_MS),
+        decision=Decision(LIVE_MIN_CONFIDENCE, 1, LIVE_SMOOTHING_MS, LIVE_KEEP_CONFIDENCE),
         activity_gate=gate,
     )
     recognizer.warm_up()

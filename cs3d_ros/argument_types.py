@@ -68,7 +68,10 @@ def execution_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_decision(
-    group: argparse._ArgumentGroup, min_confidence: float = 0.0, smoothing_ms: float = 0.0
+    group: argparse._ArgumentGroup,
+    min_confidence: float = 0.0,
+    smoothing_ms: float = 0.0,
+    keep_confidence: float = 1.0,
 ) -> None:
     """Add the rule by which an expression is reported, with its defaults; see `decision_of`."""
     group.add_argument(
@@ -93,6 +96,14 @@ def add_decision(
         help="time constant over which probabilities are smoothed; 0: not at all (default: "
         "%(default)g)",
     )
+    group.add_argument(
+        "--keep-confidence",
+        type=float,
+        default=keep_confidence,
+        metavar="P",
+        help="an expression that is reported stays so until its probability is below this; 1: not "
+        "at all (default: %(default)g)",
+    )
 
 
 def decision_of(arguments: argparse.Namespace) -> Decision:
@@ -103,4 +114,9 @@ def decision_of(arguments: argparse.Namespace) -> Decision:
     """
     from cs3d_ros.decision import Decision
 
-    return Decision(arguments.min_confidence, arguments.min_messages, arguments.smoothing_ms)
+    return Decision(
+        arguments.min_confidence,
+        arguments.min_messages,
+        arguments.smoothing_ms,
+        arguments.keep_confidence,
+    )

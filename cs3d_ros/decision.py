@@ -10,6 +10,7 @@ from cs3d_ros.expressions import NEUTRAL
 
 LIVE_MIN_CONFIDENCE = 0.5
 LIVE_SMOOTHING_MS = 200.0
+LIVE_KEEP_CONFIDENCE = 0.05
 """The rule where expressions are shown as they come, unless another is asked for: the node and
 `cs3d recognize`. docs/evaluation.md tells how it was chosen."""
 
@@ -26,7 +27,10 @@ class Decision:
        earlier than the one before, begins anew with s = p. With τ = 0, s = p.
     2. The label of the largest s is the candidate, the first of equal ones; if its s is below
        `min_confidence`, "neutral" is.
-    3. The candidate is reported if it is "neutral", or the candidate of the last `min_messages`
+    3. An expression that was reported by the window before stays the candidate for as long as its s
+       is at least `keep_confidence`, whatever is more probable now: what a face does on its way
+       back looks like other expressions (raised brows that fall, like anger).
+    4. The candidate is reported if it is "neutral", or the candidate of the last `min_messages`
        windows, this one included. Otherwise "neutral" is reported.
 
     With the defaults, every window reports its most probable label.
@@ -35,19 +39,25 @@ class Decision:
         min_confidence: From 0 to 1.
         min_messages: At least 1.
         smoothing_ms: Time constant τ in ms, 0 or more.
+        keep_confidence: From 0, which keeps the first expression for ever, to 1, which keeps none.
 
     Attributes:
-        min_confidence, min_messages, smoothing_ms: As given.
+        min_confidence, min_messages, smoothing_ms, keep_confidence: As given.
 
     Raises:
         DecisionError: A number out of its range.
     """
 
     def __init__(
-        self, min_confidence: float = 0.0, min_messages: int = 1, smoothing_ms: float = 0.0
+        self,
+        min_confidence: float = 0.0,
+        min_messages: int = 1,
+        smoothing_ms: float = 0.0,
+        keep_confidence: float = 1.0,
     ) -> None:
-        if not 0 <= min_confidence <= 1:
-            raise DecisionError(f"a confidence of {min_confidence}, expected a number from 0 to 1")
+        for confidence in (min_confidence, keep_confidence):
+            if not 0 <= confidence <= 1:
+                raise DecisionError(f"a confidence of {confidence}, expected a number from 0 to 1")
         if isinstance(min_messages, bool) or min_messages != int(min_messages) or min_messages < 1:
             raise DecisionError(f"{min_messages} messages, expected a whole number from 1 on")
         if not (math.isfinite(smoothing_ms) and smoothing_ms >= 0):
@@ -55,14 +65,24 @@ class Decision:
         self.min_confidence = min_confidence
         self.min_messages = int(min_messages)
         self.smoothing_ms = smoothing_ms
+        self.keep_confidence = keep_confidence
         self.reset()
+
+    def settings(self) -> dict[str, float]:
+        """The arguments that make such a rule."""
+        return {
+            "min_confidence": self.min_confidence,
+            "min_messages": self.min_messages,
+            "smoothing_ms": self.smoothing_ms,
+            "keep_confidence": self.keep_confidence,
+        }
 
     def reset(self) -> None:
         """Forget all windows, as at the beginning of another stream."""
         self._labels: tuple[str, ...] = ()
         self._smooth: list[float] = []
         self._stamp_ns = 0
-        self._candidate = NEUTRAL
+        self._candidate = self._reported = NEUTRAL
         self._in_a_row = 0
 
     def update(self, stamp_ns: int, labels: Sequence[str], probabilities: Sequence[float]) -> str:
@@ -91,9 +111,13 @@ class Decision:
         best = max(range(len(labels)), key=self._smooth.__getitem__)
         is_sure = self._smooth[best] >= self.min_confidence
         candidate = labels[best] if is_sure else NEUTRAL
+        kept = self._reported
+        if kept != NEUTRAL and self._smooth[labels.index(kept)] >= self.keep_confidence:
+            candidate = kept
         self._in_a_row = self._in_a_row + 1 if candidate == self._candidate else 1
         self._candidate = candidate
-        return candidate if self._in_a_row >= self.min_messages else NEUTRAL
+        self._reported = candidate if self._in_a_row >= self.min_messages else NEUTRAL
+        return self._reported
 
     def _smoothed(self, stamp_ns: int, probabilities: list[float]) -> list[float]:
         if not self._smooth or self.smoothing_ms == 0:

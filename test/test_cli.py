@@ -33,7 +33,7 @@ def test_complexity_as_text(capsys):
 
 def test_recognize_as_json(capsys):
     path = str(recording_path("evt3"))
-    plain = ["--min-confidence", "0", "--smoothing-ms", "0"]
+    plain = ["--min-confidence", "0", "--smoothing-ms", "0", "--keep-confidence", "1"]
     assert main(["recognize", path, "--checkpoint", "untrained", "--json", *plain, *FAST]) == 0
     captured = capsys.readouterr()
     rows = [json.loads(line) for line in captured.out.splitlines()]

@@ -181,7 +181,7 @@ def evaluate_dataset(
             "hop_ms": hop_ms,
             "window_hop_ms": window_hop_ms if windows else None,
             "seed": seed,
-            **_describe_rule(decision),
+            **(decision or Decision()).settings(),
         },
         clips=score(of_clips, seed) if of_clips else None,
         windows=score(of_windows, seed) if of_windows else None,
@@ -286,7 +286,7 @@ def evaluation_of_recording(
         date=date or datetime.date.today().isoformat(),
         model=describe_model(classifier),
         data={"kind": "recording", "name": scores.name},
-        settings={"cs3d_ros": __version__, "hop_ms": hop_ms, **_describe_rule(decision)},
+        settings={"cs3d_ros": __version__, "hop_ms": hop_ms, **(decision or Decision()).settings()},
         streams=(scores,),
         pooled=pool([scores]),
     )
@@ -306,15 +306,6 @@ def describe_model(classifier: Classifier) -> dict[str, Any]:
         "bins": card.bins,
         "size": card.size,
         "provenance": dict(card.provenance),
-    }
-
-
-def _describe_rule(decision: Decision | None) -> dict[str, Any]:
-    rule = decision or Decision()
-    return {
-        "min_confidence": rule.min_confidence,
-        "min_messages": rule.min_messages,
-        "smoothing_ms": rule.smoothing_ms,
     }
 
 

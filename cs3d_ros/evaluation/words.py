@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cs3d_ros.decision import Decision
 from cs3d_ros.evaluation.evaluate import Evaluation
 from cs3d_ros.evaluation.scores import Scores
 from cs3d_ros.evaluation.stream_scores import StreamTotals
@@ -203,7 +204,7 @@ def caveats(evaluation: Evaluation) -> Iterator[str]:
                 "The labels of the recordings do not tell full from micro-expressions (short and "
                 "weak ones), so that these shares are of both together."
             )
-        if settings["min_confidence"] or settings["min_messages"] > 1 or settings["smoothing_ms"]:
+        if any(settings[name] != value for name, value in Decision().settings().items()):
             yield (
                 "The rule that turns probabilities into messages has settings of its own. If they "
                 "were chosen by these very recordings, the numbers look better than they are."

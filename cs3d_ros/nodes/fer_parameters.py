@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cs3d_ros.decision import LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS, Decision
+from cs3d_ros.decision import (
+    LIVE_KEEP_CONFIDENCE,
+    LIVE_MIN_CONFIDENCE,
+    LIVE_SMOOTHING_MS,
+    Decision,
+)
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.activity import ActivitySettings
 from cs3d_ros.events.noise import NoiseSettings
@@ -100,6 +105,14 @@ PARAMETERS = (
         10_000.0,
     ),
     ParameterSpec(
+        "keep_confidence",
+        LIVE_KEEP_CONFIDENCE,
+        "An expression that is reported stays so until its (smoothed) probability is below this, "
+        "whatever is more probable; 1.0: off.",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec(
         "activity_gate",
         False,
         "Do not run the network on windows that hold nothing but the noise of the sensor; the last "
@@ -154,7 +167,10 @@ def make_recognizer(parameters: Parameters, classifier: Classifier) -> Recognize
             background_activity_us=background_activity_us,
         ),
         decision=Decision(
-            parameters["min_confidence"], parameters["min_messages"], parameters["smoothing_ms"]
+            parameters["min_confidence"],
+            parameters["min_messages"],
+            parameters["smoothing_ms"],
+            parameters["keep_confidence"],
         ),
         max_events=parameters["max_events"],
         activity_gate=parameters["activity_gate"],

@@ -62,6 +62,43 @@ def test_smoothing_keeps_a_flicker_out():
     assert said(Decision(smoothing_ms=500), rows) == ["neutral"] * 7
 
 
+def test_what_is_reported_is_kept_until_it_is_nearly_sure_to_be_over():
+    rows = [(0.2, 0.8, 0.0), (0.1, 0.2, 0.7), (0.79, 0.21, 0.0), (0.81, 0.19, 0.0), (0.0, 0.2, 0.8)]
+    assert said(Decision(), rows) == ["happy", "sad", "neutral", "neutral", "sad"]
+    assert said(Decision(keep_confidence=0.2), rows) == [*["happy"] * 3, "neutral", "sad"]
+    assert said(Decision(keep_confidence=0.0), rows) == ["happy"] * 5
+
+
+def test_neutral_is_not_kept():
+    rows = [(0.9, 0.1, 0.0), (0.4, 0.6, 0.0)]
+    assert said(Decision(keep_confidence=0.1), rows) == ["neutral", "happy"]
+
+
+def test_only_what_was_reported_is_kept():
+    happy, sad = (0.1, 0.6, 0.3), (0.1, 0.3, 0.6)
+    decision = Decision(min_messages=2, keep_confidence=0.2)
+    assert said(decision, [happy, sad, sad, happy, happy]) == [
+        "neutral", "neutral", "sad", "sad", "sad",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 3), min_size=1, max_size=20))
+def test_a_keeping_confidence_of_1_keeps_nothing(rows):
+    rows = [tuple(p / (sum(row) or 1) for p in row) for row in rows]
+    most = [LABELS[max(range(3), key=row.__getitem__)] for row in rows]
+    assert said(Decision(keep_confidence=1.0), rows) == most
+
+
+def test_a_rule_tells_its_settings():
+    settings = {
+        "min_confidence": 0.5,
+        "min_messages": 2,
+        "smoothing_ms": 9.0,
+        "keep_confidence": 0.1,
+    }
+    assert Decision(**settings).settings() == settings
+
+
 def test_a_time_that_goes_back_and_other_labels_begin_anew():
     decision = Decision(min_messages=2, smoothing_ms=1e6)
     assert said(decision, [(0.0, 1.0, 0.0)] * 2) == ["neutral", "happy"]
@@ -80,7 +117,18 @@ def test_reset_forgets_all():
 
 @pytest.mark.parametrize(
     "values",
-    [(-0.1,), (1.1,), (math.nan,), (0, 0), (0, 1.5), (0, True), (0, 1, -1), (0, 1, math.inf)],
+    [
+        (0, 1, 0, -0.1),
+        (0, 1, 0, math.nan),
+        (-0.1,),
+        (1.1,),
+        (math.nan,),
+        (0, 0),
+        (0, 1.5),
+        (0, True),
+        (0, 1, -1),
+        (0, 1, math.inf),
+    ],
 )
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(DecisionError, match="expected"):

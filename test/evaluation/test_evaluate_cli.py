@@ -106,6 +106,7 @@ def test_wrong_usage(folder, arguments, capsys):
     ("arguments", "reason"),
     [
         (("--min-confidence", 2), "a confidence of 2.0"),
+        (("--keep-confidence", -1), "a confidence of -1.0"),
         (("--min-messages", 0), "0 messages"),
         (("--smoothing-ms", -1), "smoothing over -1.0 ms"),
         (("--part", "none"), "no part 'none'"),

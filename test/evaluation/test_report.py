@@ -73,6 +73,7 @@ def some_evaluation(labels=LABELS, name="net", provenance=None, **changes):
             "min_confidence": 0.0,
             "min_messages": 1,
             "smoothing_ms": 0.0,
+            "keep_confidence": 1.0,
         },
         "clips": score(predictions),
         "windows": score(predictions),

@@ -56,8 +56,9 @@ def test_the_rule_of_decision_is_that_of_the_parameters(monkeypatch):
     monkeypatch.setattr("cs3d_ros.nodes.fer_parameters.Decision", lambda *rule: rule)
     values = {spec.name: spec.default for spec in fer_node.PARAMETERS}
     values |= {"min_confidence": 0.5, "min_messages": 2, "smoothing_ms": 100.0}
+    values["keep_confidence"] = 0.2
     recognizer = make_recognizer(values, SimpleNamespace(card=checkpoint.untrained("rnn")[1]))
-    assert recognizer._decision == (0.5, 2, 100.0)
+    assert recognizer._decision == (0.5, 2, 100.0, 0.2)
 
 
 def test_ranges_and_choices():
