@@ -302,7 +302,11 @@ def make_recording(studio: Studio, spec: Mapping[str, Any], path: Path) -> dict[
     )
     record_take(take, path, BAG, light, int(rng.integers(2**63)))
     counts = Counter(expression for expression, _ in take.expressions)
-    return {**spec, "expressions": {name: counts[name] for name in EXPRESSIONS if counts[name]}}
+    return {
+        **spec,
+        "expressions": {name: counts[name] for name in EXPRESSIONS if counts[name]},
+        "intensities": take.description["intensities"],
+    }
 
 
 def checksums(

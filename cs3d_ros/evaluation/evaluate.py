@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from cs3d_ros.evaluation.intervals import (
 )
 from cs3d_ros.evaluation.messages import Messages, recognize
 from cs3d_ros.evaluation.predictions import (
+    INTENSITIES,
     Predictions,
     label_columns,
     predict_clips,
@@ -31,6 +32,7 @@ from cs3d_ros.evaluation.predictions import (
 from cs3d_ros.evaluation.scores import Scores, check_seed, score
 from cs3d_ros.evaluation.stream_scores import Pooled, StreamScores, pool
 from cs3d_ros.evaluation.streams import judge
+from cs3d_ros.expressions import NEUTRAL
 from cs3d_ros.recognizer import DEFAULT_HOP_MS
 from cs3d_ros.recordings import LABEL_TOPIC
 from cs3d_ros.recordings.recording import expanded
@@ -140,8 +142,10 @@ def evaluate_dataset(
         )
     # All labels before the network has its say, which takes long.
     truths = {
-        name: _Truth.read(classifier.labels, path, labels / f"{name}.csv" if labels else None)
-        for name, (path, _) in recordings.items()
+        name: _Truth.read(classifier.labels, path, labels / f"{name}.csv")
+        if labels
+        else _Truth.read(classifier.labels, path).with_intensities(info, name)
+        for name, (path, info) in recordings.items()
     }
     of_clips = of_windows = None
     if clips:
@@ -243,7 +247,7 @@ class _Truth:
 
     @staticmethod
     def read(
-        known: Sequence[str], path: Path, labels: Path | None, topic: str = LABEL_TOPIC
+        known: Sequence[str], path: Path, labels: Path | None = None, topic: str = LABEL_TOPIC
     ) -> _Truth:
         if labels is not None:
             intervals = intervals_of_csv(labels)
@@ -256,6 +260,26 @@ class _Truth:
             intervals = intervals_of_topic(path, topic)
         check_expressions(intervals, known, str(labels or path))
         return _Truth(intervals, labels is not None)
+
+    def with_intensities(self, info: Mapping[str, Any], name: str) -> _Truth:
+        """With those that a data set's manifest has for its expressions, if it has any."""
+        if "intensities" not in info:
+            return self
+        given = info["intensities"]
+        shown = [interval.expression != NEUTRAL for interval in self.intervals]
+        is_list = isinstance(given, list) and all(one in INTENSITIES for one in given)
+        if not is_list or len(given) != sum(shown):
+            raise EvaluationError(
+                f"{name}: its intensities in the manifest, {given!r:.80}, are not one of "
+                f"{' or '.join(INTENSITIES)} for each of its {sum(shown)} expressions; make the "
+                "data set again"
+            )
+        rest = iter(given)
+        intervals = [
+            replace(interval, intensity=next(rest)) if is_shown else interval
+            for interval, is_shown in zip(self.intervals, shown, strict=True)
+        ]
+        return replace(self, intervals=intervals)
 
     def judged(
         self, messages: Messages, decision: Decision | None, *, name: str, light: str, subject: str

@@ -113,7 +113,7 @@ def draw_stream_take(
 
     Arguments and errors are those of `draw_take`.
     """
-    motion, expressions = draw_stream(
+    motion, expressions, intensities = draw_stream(
         cast.kit.expression_names,
         rng,
         duration_s=duration_s,
@@ -122,7 +122,8 @@ def draw_stream_take(
     )
     look = _draw_look(rng, light, venue)
     renderer = Renderer(cast.kit, cast.person(subject), look, size)
-    return Take(renderer, motion, expressions, {"venue": venue, "look": asdict(look)})
+    description = {"venue": venue, "intensities": intensities, "look": asdict(look)}
+    return Take(renderer, motion, expressions, description)
 
 
 def _draw_look(rng: np.random.Generator, light: str, venue: str) -> Look:

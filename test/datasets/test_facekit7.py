@@ -162,6 +162,10 @@ def test_clips_and_a_stream_are_the_same_from_one_process_and_from_two(tmp_path)
     [stream] = dataset.recordings.values()
     labels = read_labels(stream)
     assert labels[-1].end_ns - labels[0].start_ns == 3 * 10**9
+    info = dataset.manifest.recordings[0].info
+    shown = [label.expression for label in labels if label.expression != "neutral"]
+    assert info["expressions"] == Counter(shown)
+    assert len(info["intensities"]) == len(shown)
 
 
 @pytest.mark.parametrize(("venue", "gamma"), [("robot", 1.0626), ("lab", 1.0179)])

@@ -136,7 +136,7 @@ def write_stream(path, shown=STREAM, labels=STREAM):
 
 def make_recording(context, spec, path):
     write_stream(path)
-    return {"light": spec["light"], "subject": spec["subject"]}
+    return dict(spec)
 
 
 def some_plan(expressions=EXPRESSIONS, **changes) -> Plan:

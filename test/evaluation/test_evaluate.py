@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cs3d_ros.datasets.dataset import open_dataset
+from cs3d_ros.datasets.plan import RecordingPlan
 from cs3d_ros.decision import Decision
 from cs3d_ros.evaluation.errors import EvaluationError
 from cs3d_ros.evaluation.evaluate import evaluate_dataset, evaluate_recording, is_dataset
@@ -141,6 +142,27 @@ class TestDataset:
         assert by_intensity["full"].share_found == 1.0
         assert by_intensity["micro"].share_found == 0.0
         assert only.clips is None
+
+    def test_the_manifest_tells_full_from_micro_expressions(self, tmp_path):
+        stream = {"light": "sufficient", "subject": "x", "intensities": ["full", "micro"]}
+        folder = built(tmp_path, recordings=[RecordingPlan("test-sufficient-0", stream)])
+        only = evaluate_dataset(
+            Reader(mistakes={"angry": "sad"}), folder, clips=False, windows=False
+        )
+        assert [s.intensity for s in only.streams[0].findings.shown] == ["full", "micro"]
+        assert only.pooled.by_intensity["full"].share_found == 1.0
+        assert only.pooled.by_intensity["micro"].share_found == 0.0
+
+    @pytest.mark.parametrize(
+        "given", [["full"], ["full", "weak"], ["full", ["micro"]], "full", None]
+    )
+    def test_intensities_that_do_not_fit_are_told_before_the_network_runs(self, tmp_path, given):
+        stream = {"light": "sufficient", "subject": "x", "intensities": given}
+        folder = built(tmp_path, recordings=[RecordingPlan("test-sufficient-0", stream)])
+        reader = Reader()
+        with pytest.raises(EvaluationError, match="full or micro for each of its 2 expressions"):
+            evaluate_dataset(reader, folder)
+        assert reader.windows == 0
 
     def test_a_file_of_labels_that_lacks_is_told_before_the_network_runs(self, folder, tmp_path):
         reader = Reader()

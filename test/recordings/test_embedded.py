@@ -66,7 +66,9 @@ def test_shows_what_its_maker_draws(maker):
     seed = maker.first_seed(names)
     assert seed == 22
     rng = np.random.default_rng(seed)
-    _, shown = draw_stream(names, rng, duration_s=maker.DURATION_S, frames_per_s=100.0, venue="lab")
+    _, shown, _ = draw_stream(
+        names, rng, duration_s=maker.DURATION_S, frames_per_s=100.0, venue="lab"
+    )
     labels = read_labels(EMBEDDED)
     begin_ns = labels[0].start_ns
     found = [(x.expression, x.start_ns - begin_ns, x.end_ns - begin_ns) for x in labels[1::2]]

@@ -121,7 +121,7 @@ def draw_stream(
     frames_per_s: float,
     expressions: Sequence[str] = EXPRESSIONS,
     venue: str = ROBOT,
-) -> tuple[Motion, list[tuple[str, Course]]]:
+) -> tuple[Motion, list[tuple[str, Course]], list[str]]:
     """Draw a stream in which expressions come and go, with neutral pauses of 1 to 6 s.
 
     The expressions come in rounds, each round in an order of its own, so that all are about equally
@@ -137,7 +137,8 @@ def draw_stream(
         venue: How much goes on beside them; a name in VENUES.
 
     Returns:
-        The motion, and the expressions in order of time with their courses.
+        The motion, the expressions in order of time with their courses, and the intensity of each,
+        "full" or "micro".
 
     Raises:
         FaceError: As in `draw_performance`, or no expressions at all.
@@ -149,6 +150,7 @@ def draw_stream(
     turns = [expression for expression in expressions if RECIPES[expression]]
     scene = _Scene(expression_names, rng, duration_s, frames_per_s, neutral=not turns, venue=venue)
     courses: list[tuple[str, Course]] = []
+    intensities: list[str] = []
     now_s = 0.0
     while turns and now_s < duration_s:
         for turn in scene.rng.permutation(len(turns)):
@@ -161,7 +163,8 @@ def draw_stream(
                 break
             scene.show(rendition, timing)
             courses.append((turns[int(turn)], timing.course(duration_s)))
-    return scene.motion(), courses
+            intensities.append(intensity)
+    return scene.motion(), courses, intensities
 
 
 class _Scene:

@@ -255,6 +255,13 @@ class TestStream:
         assert courses[-1].offset_ns <= 240e9
         assert all(course.release_ns is not None for course in courses)
 
+    def test_micro_expressions_are_the_short_ones(self, stream):
+        _, shown, intensities = stream
+        lengths = {"full": [], "micro": []}
+        for (_, course), intensity in zip(shown, intensities, strict=True):
+            lengths[intensity].append(course.offset_ns - course.onset_ns)
+        assert max(lengths["micro"]) <= 500_000_000 < min(lengths["full"])
+
     def test_disturbances_go_on_through_all_of_it(self, stream):
         motion = stream[0]
         assert len(motion) == 240 * 50 + 1
@@ -265,7 +272,7 @@ class TestStream:
         assert motion.weights.max() <= 1
 
     def test_brows_rise_while_surprise_is_at_its_apex(self, stream, names):
-        motion, shown = stream
+        motion, shown, _ = stream
         brows = motion.weights[:, Blendshapes(names).columns("browOuterUp")].min(axis=1)
         for expression, course in shown:
             at = slice(
@@ -275,7 +282,7 @@ class TestStream:
                 assert brows[at].min(initial=1) > 0.08
 
     def test_the_same_seed_gives_the_same_bytes(self, names, stream):
-        motion, shown = draw_stream(
+        motion, shown, _ = draw_stream(
             names, np.random.default_rng(1), duration_s=240.0, frames_per_s=50.0
         )
         assert everything(motion) == everything(stream[0])
@@ -284,7 +291,7 @@ class TestStream:
     @settings(deadline=None, max_examples=20)
     @given(seed=st.integers(0, 2**63), duration=st.floats(0.5, 30.0))
     def test_all_seeds_and_durations_give_sound_streams(self, names, seed, duration):
-        motion, shown = draw_stream(
+        motion, shown, _ = draw_stream(
             names, np.random.default_rng(seed), duration_s=duration, frames_per_s=20.0
         )
         assert motion.weights.max() <= 1
@@ -293,7 +300,7 @@ class TestStream:
         assert ends[-1] <= round(duration * 1e9)
 
     def test_a_stream_of_neutral_shows_nothing(self, names):
-        motion, shown = draw_stream(
+        motion, shown, _ = draw_stream(
             names,
             np.random.default_rng(2),
             duration_s=60.0,
@@ -305,7 +312,7 @@ class TestStream:
         assert not motion.weights[:, nose].any()
 
     def test_only_the_expressions_asked_for_come(self, names):
-        _, shown = draw_stream(
+        _, shown, _ = draw_stream(
             names,
             np.random.default_rng(2),
             duration_s=60.0,

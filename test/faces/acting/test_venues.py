@@ -46,7 +46,7 @@ def test_a_stream_in_a_laboratory_has_fewer_micro_expressions(names):
     rise_s = {}
     for where in VENUES:
         rng = np.random.default_rng(1)
-        _, shown = draw_stream(names, rng, duration_s=300.0, frames_per_s=10.0, venue=where)
+        _, shown, _ = draw_stream(names, rng, duration_s=300.0, frames_per_s=10.0, venue=where)
         rise_s[where] = [(course.apex_ns - course.onset_ns) * 1e-9 for _, course in shown]
     assert np.mean(np.array(rise_s["lab"]) < 0.2) < np.mean(np.array(rise_s["robot"]) < 0.2)
 
