@@ -10,7 +10,7 @@ from cs3d_ros.expressions import NEUTRAL
 
 LIVE_MIN_CONFIDENCE = 0.5
 LIVE_SMOOTHING_MS = 200.0
-LIVE_KEEP_CONFIDENCE = 0.05
+LIVE_KEEP_CONFIDENCE = 0.3
 """The rule where expressions are shown as they come, unless another is asked for: the node and
 `cs3d recognize`. docs/evaluation.md tells how it was chosen."""
 
@@ -28,8 +28,8 @@ class Decision:
     2. The label of the largest s is the candidate, the first of equal ones; if its s is below
        `min_confidence`, "neutral" is.
     3. An expression that was reported by the window before stays the candidate for as long as its s
-       is at least `keep_confidence`, whatever is more probable now: what a face does on its way
-       back looks like other expressions (raised brows that fall, like anger).
+       is at least `keep_confidence`, whatever is more probable now, so that nothing flickers around
+       a threshold (hysteresis).
     4. The candidate is reported if it is "neutral", or the candidate of the last `min_messages`
        windows, this one included. Otherwise "neutral" is reported.
 
