@@ -40,7 +40,7 @@ NEUTRAL_AFTER_S = 1.0
 def first_seed(expression_names: Sequence[str]) -> int:
     """The first seed whose stream is as it should be; with facekit's names it is 22."""
     for seed in count():
-        _, shown = draw_stream(
+        _, shown, _ = draw_stream(
             expression_names,
             np.random.default_rng(seed),
             duration_s=DURATION_S,
