@@ -28,12 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cs3d_ros.decision import (
-    LIVE_KEEP_CONFIDENCE,
-    LIVE_MIN_CONFIDENCE,
-    LIVE_SMOOTHING_MS,
-    Decision,
-)
+from cs3d_ros.decision import LIVE_RULE, Decision
 from cs3d_ros.evaluation.streams import GRACE_NS
 from cs3d_ros.events.evt3_encoder import encode
 from cs3d_ros.events.packets import EventPacket, Events
@@ -146,7 +141,7 @@ def run(
     """The results, and the CPU time in s."""
     recognizer = Recognizer(
         classifier,
-        decision=Decision(LIVE_MIN_CONFIDENCE, 1, LIVE_SMOOTHING_MS, LIVE_KEEP_CONFIDENCE),
+        decision=Decision(**LIVE_RULE),
         activity_gate=gate,
     )
     recognizer.warm_up()

@@ -26,7 +26,7 @@ from cs3d_ros import (
     train_cli,
 )
 from cs3d_ros.argument_types import add_decision, add_execution, decision_of, execution_of
-from cs3d_ros.decision import LIVE_KEEP_CONFIDENCE, LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS
+from cs3d_ros.decision import LIVE_RULE
 from cs3d_ros.errors import Cs3dError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an event alone for this long is noise; 0: off (default: as the network was trained)",
     )
     reported = recognize.add_argument_group("what is reported")
-    add_decision(reported, LIVE_MIN_CONFIDENCE, LIVE_SMOOTHING_MS, LIVE_KEEP_CONFIDENCE)
+    add_decision(reported, **LIVE_RULE)
     add_execution(recognize, "auto")
     recognize.add_argument(
         "--activity-gate",

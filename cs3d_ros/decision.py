@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.expressions import NEUTRAL
 
-LIVE_MIN_CONFIDENCE = 0.5
-LIVE_SMOOTHING_MS = 200.0
-LIVE_KEEP_CONFIDENCE = 0.3
+LIVE_RULE = MappingProxyType({"min_confidence": 0.5, "smoothing_ms": 200.0, "keep_confidence": 0.3})
 """The rule where expressions are shown as they come, unless another is asked for: the node and
 `cs3d recognize`. docs/evaluation.md tells how it was chosen."""
 

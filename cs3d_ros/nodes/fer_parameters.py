@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cs3d_ros.decision import (
-    LIVE_KEEP_CONFIDENCE,
-    LIVE_MIN_CONFIDENCE,
-    LIVE_SMOOTHING_MS,
-    Decision,
-)
+from cs3d_ros.decision import LIVE_RULE, Decision
 from cs3d_ros.errors import Cs3dError
 from cs3d_ros.events.activity import ActivitySettings
 from cs3d_ros.events.noise import NoiseSettings
@@ -84,7 +79,7 @@ PARAMETERS = (
     ),
     ParameterSpec(
         "min_confidence",
-        LIVE_MIN_CONFIDENCE,
+        LIVE_RULE["min_confidence"],
         "If the largest (smoothed) probability is below this, neutral is reported.",
         0.0,
         1.0,
@@ -98,7 +93,7 @@ PARAMETERS = (
     ),
     ParameterSpec(
         "smoothing_ms",
-        LIVE_SMOOTHING_MS,
+        LIVE_RULE["smoothing_ms"],
         "Time constant over which probabilities are smoothed before that is decided, in ms; 0.0: "
         "off.",
         0.0,
@@ -106,7 +101,7 @@ PARAMETERS = (
     ),
     ParameterSpec(
         "keep_confidence",
-        LIVE_KEEP_CONFIDENCE,
+        LIVE_RULE["keep_confidence"],
         "An expression that is reported stays so until its (smoothed) probability is below this, "
         "whatever is more probable; 1.0: off.",
         0.0,
