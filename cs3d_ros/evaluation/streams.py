@@ -39,7 +39,8 @@ from cs3d_ros.evaluation.stream_scores import Alarm, Findings, Shown, StreamScor
 from cs3d_ros.expressions import NEUTRAL
 
 GRACE_NS = 500_000_000
-"""How long after its offset an expression may still be said: a window of the default length."""
+"""How long after its offset an expression may still be said: the same whatever a network's windows,
+so that networks compare."""
 
 
 def judge(
