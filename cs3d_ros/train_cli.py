@@ -81,6 +81,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--window-ms", type=positive, metavar="W", help="length of a window in milliseconds"
     )
     group.add_argument(
+        "--rise-share",
+        type=float,
+        metavar="R",
+        help="share of the windows showing an expression that are drawn about its rise, 0 to 1; "
+        "0: anywhere in it",
+    )
+    group.add_argument(
         "--background-activity-us",
         type=int,
         metavar="T",

@@ -106,6 +106,8 @@ class WindowDataset(_Windows):
         expression_share: How often a clip of an expression gives a window that shows it, 0 to 1;
             otherwise it gives one that does not. None leaves it to chance, so that a window of
             0.5 s in a clip of 2 s is neutral three times as often as any other class.
+        rise_share: How often a window that is to show the expression is drawn about its rise: with
+            the middle of the rise in the middle third of the window, as far as the clip reaches.
         background_activity_us: Time of the background-activity filter that the events go through
             before they are augmented; 0 for none. See `cs3d_ros.events.noise`.
     """
@@ -122,18 +124,26 @@ class WindowDataset(_Windows):
         *,
         moving: bool = False,
         expression_share: float | None = None,
+        rise_share: float = 0.0,
         background_activity_us: int = 0,
     ) -> None:
         super().__init__(part, window_ns, bins, size, representation, background_activity_us)
         preset(augmentation)
         if expression_share is not None and not 0 <= expression_share <= 1:
             raise DatasetError(f"an expression share of {expression_share}, expected 0 to 1")
+        if not 0 <= rise_share <= 1:
+            raise DatasetError(f"a rise share of {rise_share}, expected 0 to 1")
+        if rise_share and expression_share is None:
+            raise DatasetError(
+                f"a rise share of {rise_share} without an expression share, of which it is a share"
+            )
         if seed < 0:
             raise DatasetError(f"a seed of {seed}, expected a whole number from 0 on")
         self.augmentation = augmentation
         self.seed = seed
         self.moving = moving
         self.expression_share = expression_share
+        self.rise_share = rise_share
         # Shared, so that workers that live for several epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -171,6 +181,11 @@ class WindowDataset(_Windows):
         wanted = None
         if self.expression_share is not None and clip.expression != NEUTRAL:
             wanted = rng.random() < self.expression_share
+        if wanted and self.rise_share and rng.random() < self.rise_share:
+            start_ns, end_ns = self._about_the_rise(clip, rng)
+            label = self._clear_label(clip, start_ns, end_ns)
+            if label is not None and self.labels[label] != NEUTRAL:
+                return start_ns, end_ns, label
         for _ in range(_TRIES):
             start_ns, end_ns = draw_window(clip.duration_ns, rng, self.window_ns)
             label = self._clear_label(clip, start_ns, end_ns)
@@ -188,6 +203,16 @@ class WindowDataset(_Windows):
             f"clip {clip.name}: no window of {self.window_ns * 1e-6:g} ms clearly shows one of "
             f"{list(self.labels)}"
         )
+
+    def _about_the_rise(self, clip: Clip, rng: np.random.Generator) -> tuple[int, int]:
+        """A window of a clip with the middle of the rise in its middle third."""
+        start_ns, end_ns = rise_window(clip.course, clip.duration_ns, self.window_ns)
+        most_ns = self.window_ns // 6
+        step_ns = int(rng.integers(-most_ns, most_ns + 1))
+        # It stays in its clip; where the clip is shorter, the clip stays in it.
+        room_ns = clip.duration_ns - self.window_ns
+        step_ns = min(max(step_ns, min(room_ns, 0) - start_ns), max(room_ns, 0) - start_ns)
+        return start_ns + step_ns, end_ns + step_ns
 
     def _clear_label(self, clip: Clip, start_ns: int, end_ns: int) -> int | None:
         """As `_label`; None as well where the expression is held still and is not wanted so."""

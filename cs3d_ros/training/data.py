@@ -95,6 +95,7 @@ class TrainingData:
             settings.seed,
             moving=settings.moving,
             expression_share=settings.expression_share,
+            rise_share=settings.rise_share,
             background_activity_us=settings.background_activity_us,
         )
         windows.epoch = epoch

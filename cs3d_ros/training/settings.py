@@ -50,10 +50,12 @@ class TrainingSettings:
         label_smoothing: Share of the target that is spread evenly over all classes.
         augmentation: Name in `cs3d_ros.datasets.augmentation.PRESETS`.
         background_activity_us: Time of the background-activity filter that the events go through,
-            after augmentation, and that the network then brings along; 0 for none.
+            before augmentation, and that the network then brings along; 0 for none.
         moving: Whether windows of expressions are only drawn where the face moves.
         expression_share: Share of the windows of expression clips that show the expression rather
             than the neutral face before or after it; None takes windows as they come.
+        rise_share: Share of the windows showing an expression that are drawn about its rise, which
+            is where validation and evaluation of clips look; 0 draws them anywhere.
         patience: Stop after this many epochs at the last size without a better validation
             accuracy; 0 never does, nor does any number with the one-cycle schedule.
         clips: Train on that many clips, equally many of each class and light as far as there are
@@ -88,6 +90,7 @@ class TrainingSettings:
     background_activity_us: int = 0
     moving: bool = True
     expression_share: float | None = 0.85
+    rise_share: float = 0.0
     patience: int = 0
     clips: int = 0
     seed: int = 0
@@ -100,7 +103,13 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         # JSON has neither tuples nor whole numbers that are floats.
         object.__setattr__(self, "sizes", _as_pairs(self.sizes))
-        for name in ("window_ms", "learning_rate", "weight_decay", "label_smoothing"):
+        for name in (
+            "window_ms",
+            "learning_rate",
+            "weight_decay",
+            "label_smoothing",
+            "rise_share",
+        ):
             object.__setattr__(self, name, _as_float(name, getattr(self, name)))
         self._check_names()
         for name in ("epochs", "batch", "micro_batch"):
@@ -117,6 +126,12 @@ class TrainingSettings:
         _check_number("gradient_clip", self.gradient_clip, 1e9)
         if self.expression_share is not None:
             _check_number("expression_share", self.expression_share, 1.0)
+        _check_number("rise_share", self.rise_share, 1.0)
+        if self.rise_share and self.expression_share is None:
+            raise TrainingError(
+                f"rise_share is {self.rise_share!r} without an expression_share, of which it is a "
+                "share; give both"
+            )
         if not isinstance(self.moving, bool):
             raise TrainingError(f"moving is {self.moving!r}; give true or false")
         if self.micro_batch > self.batch:

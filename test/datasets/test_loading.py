@@ -191,11 +191,13 @@ class TestBalance:
         with pytest.raises(DatasetError, match=r"share of 1\.5"):
             WindowDataset(train, 50 * MS, expression_share=1.5)
 
-    def test_what_is_held_still_is_left_out(self, folder):
+    def one_expression(self, folder, course):
         part = open_dataset(folder).part("train")
         clip = next(clip for clip in part if clip.expression != "neutral")
-        course = Course(100 * MS, 200 * MS, 700 * MS, 900 * MS)
-        one = OneClip(replace(clip, course=course), part.labels)
+        return OneClip(replace(clip, course=course), part.labels)
+
+    def test_what_is_held_still_is_left_out(self, folder):
+        one = self.one_expression(folder, Course(100 * MS, 200 * MS, 700 * MS, 900 * MS))
         still = WindowDataset(one, 50 * MS, expression_share=1.0)
         moving = WindowDataset(one, 50 * MS, expression_share=1.0, moving=True)
 
@@ -205,6 +207,44 @@ class TestBalance:
 
         assert any(200 <= start <= 600 for start in drawn(still))
         assert not any(176 <= start <= 699 for start in drawn(moving))
+
+    def test_a_share_of_them_lies_about_the_rise(self, folder):
+        one = self.one_expression(folder, Course(100 * MS, 200 * MS, 700 * MS, 900 * MS))
+        dataset = WindowDataset(one, 60 * MS, moving=True, expression_share=1.0, rise_share=0.5)
+        rng = np.random.default_rng(0)
+        starts = [dataset._draw(one.clip, rng)[0] / MS for _ in range(400)]
+        # The middle of the rise, at 150 ms, in the middle third of the window.
+        about = np.array([110 <= start <= 130 for start in starts])
+        assert 0.5 < np.mean(about) < 0.7
+        assert any(start > 640 for start in starts)
+
+    @pytest.mark.parametrize("onset", [0, 960])
+    def test_a_window_about_the_rise_stays_in_its_clip(self, folder, onset):
+        one = self.one_expression(folder, Course(onset * MS, (onset + 20) * MS, None, 1000 * MS))
+        dataset = WindowDataset(one, 300 * MS, expression_share=1.0, rise_share=1.0)
+        rng = np.random.default_rng(0)
+        windows = [dataset._draw(one.clip, rng)[:2] for _ in range(50)]
+        assert all(0 <= start < end <= one.clip.duration_ns for start, end in windows)
+        assert len(set(windows)) > 1
+
+    def test_a_clip_shorter_than_the_window_about_its_rise_stays_within(self, folder):
+        one = self.one_expression(folder, Course(100 * MS, 200 * MS, 700 * MS, 900 * MS))
+        dataset = WindowDataset(one, 1050 * MS, expression_share=1.0, rise_share=1.0)
+        rng = np.random.default_rng(0)
+        starts = [dataset._draw(one.clip, rng)[0] for _ in range(50)]
+        assert all(-50 * MS <= start <= 0 for start in starts)
+        assert len(set(starts)) > 1
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"expression_share": 1.0, "rise_share": -0.1}, r"rise share of -0\.1"),
+            ({"rise_share": 0.5}, "without an expression share"),
+        ],
+    )
+    def test_a_rise_share_that_makes_no_sense_is_refused(self, train, options, message):
+        with pytest.raises(DatasetError, match=message):
+            WindowDataset(train, 50 * MS, **options)
 
     def test_where_nothing_else_is_there_the_share_does_not_matter(self, folder):
         part = open_dataset(folder).part("train")

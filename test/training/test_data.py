@@ -66,6 +66,11 @@ class TestOrder:
             before, after = (next(windows_of(data))[0] for data in (plain, filtered))
             assert 0 <= (after != 0).sum() < 0.05 * (before != 0).sum()
 
+    def test_the_rise_share_says_where_windows_lie(self, folder):
+        anywhere, rise = (TrainingData(folder, replace(QUICK, rise_share=r)) for r in (0.0, 1.0))
+        (one,), (other,) = (data.train_windows(0, [[3, 5]], "cpu") for data in (anywhere, rise))
+        assert (one[0] != other[0]).any()
+
     def test_ranks_share_the_validation_part(self, folder):
         data = TrainingData(folder, QUICK)
         alone = [

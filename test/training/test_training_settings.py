@@ -59,6 +59,8 @@ def test_the_network_takes_as_many_channels_as_the_representation_has():
         ({"batch": 2, "micro_batch": 4}, "micro batch of 4 windows is larger than the batch of 2"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"expression_share": 1.5}, "expression_share is 1.5"),
+        ({"rise_share": -0.5}, "rise_share is -0.5"),
+        ({"rise_share": 0.5, "expression_share": None}, "without an expression_share"),
         ({"background_activity_us": -1}, "background_activity_us is -1; give a whole number from"),
         ({"background_activity_us": 1_000_001}, "from 0 to 1000000"),
         ({"background_activity_us": 5e3}, "background_activity_us is 5000.0"),
