@@ -260,6 +260,7 @@ PRESETS: Mapping[str, TrainingSettings] = MappingProxyType(
             label_smoothing=0.05,
             augmentation="mild",
             background_activity_us=5000,
+            rise_share=0.5,
             gradient_clip=5.0,
         ),
     }
@@ -267,8 +268,8 @@ PRESETS: Mapping[str, TrainingSettings] = MappingProxyType(
 """Settings by name.
 
 "paper" is the protocol of the paper, as far as it tells: Adam, learning rate 1e-4, batch 16, 112
-pixels. "tuned" is for a CPU: the settings of the last run of the weights that ship, longer, since
-it begins with nothing.
+pixels. "tuned" is for a CPU: near the settings of the last runs of the weights that ship, longer,
+since it begins with nothing.
 """
 
 
