@@ -41,14 +41,14 @@ def test_the_papers_protocol_unless_told(asked, capsys):
 def test_arguments_change_the_preset(asked):
     changes = ["--size", "56,112@3", "--epochs", "5", "--option", "dropout=0.1"]
     changes += ["--option", "classifier=mlp", "--window-ms", "250", "--seed", "7"]
-    changes += ["--background-activity-us", "0", "--rise-share", "0.5"]
+    changes += ["--background-activity-us", "0", "--rise-share", "0.25"]
     assert run("data", "out", "--preset", "tuned", *changes) == 0
     settings = asked[0]["settings"]
     assert settings.sizes == ((0, 56), (3, 112))
     assert settings.options == {"dropout": 0.1, "classifier": "mlp"}
     assert (settings.epochs, settings.window_ms, settings.seed) == (5, 250.0, 7)
     assert PRESETS["tuned"].background_activity_us > 0 == settings.background_activity_us
-    assert settings.rise_share == 0.5
+    assert settings.rise_share == 0.25 < PRESETS["tuned"].rise_share
     assert settings.learning_rate == PRESETS["tuned"].learning_rate
 
 

@@ -115,6 +115,35 @@ def draw_window(duration_ns: int, rng: np.random.Generator, window_ns: int) -> t
     return start_ns, start_ns + window_ns
 
 
+def draw_rise_window(
+    course: Course | None, duration_ns: int, rng: np.random.Generator, window_ns: int
+) -> tuple[int, int]:
+    """A window about the rise: that of `rise_window`, moved by up to a sixth of its length.
+
+    The middle of the rise lies in its middle third, but where the clip begins or ends too soon for
+    that. All steps are equally likely. One that would leave the clip goes as far as the clip does;
+    where the window is longer than the clip, the clip stays within it.
+
+    Args:
+        course: The clip's; None takes the middle of the clip.
+        duration_ns: Length of the clip.
+        rng: What to draw with.
+        window_ns: Length of the window.
+
+    Returns:
+        Beginning and end in ns from the clip's beginning.
+
+    Raises:
+        DatasetError: A window without length.
+    """
+    start_ns, _ = rise_window(course, duration_ns, window_ns)
+    most_ns = window_ns // 6
+    first_ns, last_ns = sorted((0, duration_ns - window_ns))
+    start_ns += int(rng.integers(-most_ns, most_ns + 1))
+    start_ns = min(max(start_ns, first_ns), last_ns)
+    return start_ns, start_ns + window_ns
+
+
 def grid_windows(duration_ns: int, window_ns: int, hop_ns: int) -> list[tuple[int, int]]:
     """All windows of a clip that begin a multiple of the hop after the clip and end within it.
 

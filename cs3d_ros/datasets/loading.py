@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -10,6 +12,7 @@ from cs3d_ros.datasets.augmentation import preset
 from cs3d_ros.datasets.clip import Clip
 from cs3d_ros.datasets.clip_windows import (
     cut_window,
+    draw_rise_window,
     draw_window,
     grid_windows,
     rise_window,
@@ -181,13 +184,9 @@ class WindowDataset(_Windows):
         wanted = None
         if self.expression_share is not None and clip.expression != NEUTRAL:
             wanted = rng.random() < self.expression_share
-        if wanted and self.rise_share and rng.random() < self.rise_share:
-            start_ns, end_ns = self._about_the_rise(clip, rng)
-            label = self._clear_label(clip, start_ns, end_ns)
-            if label is not None and self.labels[label] != NEUTRAL:
-                return start_ns, end_ns, label
-        for _ in range(_TRIES):
-            start_ns, end_ns = draw_window(clip.duration_ns, rng, self.window_ns)
+        # Without a share nothing is drawn for it: windows stay those of the seed.
+        rise = bool(wanted and self.rise_share and rng.random() < self.rise_share)
+        for start_ns, end_ns in self._places(clip, rng, rise):
             label = self._clear_label(clip, start_ns, end_ns)
             if label is not None and wanted in (None, self.labels[label] != NEUTRAL):
                 return start_ns, end_ns, label
@@ -204,15 +203,14 @@ class WindowDataset(_Windows):
             f"{list(self.labels)}"
         )
 
-    def _about_the_rise(self, clip: Clip, rng: np.random.Generator) -> tuple[int, int]:
-        """A window of a clip with the middle of the rise in its middle third."""
-        start_ns, end_ns = rise_window(clip.course, clip.duration_ns, self.window_ns)
-        most_ns = self.window_ns // 6
-        step_ns = int(rng.integers(-most_ns, most_ns + 1))
-        # It stays in its clip; where the clip is shorter, the clip stays in it.
-        room_ns = clip.duration_ns - self.window_ns
-        step_ns = min(max(step_ns, min(room_ns, 0) - start_ns), max(room_ns, 0) - start_ns)
-        return start_ns + step_ns, end_ns + step_ns
+    def _places(
+        self, clip: Clip, rng: np.random.Generator, about_the_rise: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Where a window may lie: about the rise at first if that is asked for, then anywhere."""
+        if about_the_rise:
+            yield draw_rise_window(clip.course, clip.duration_ns, rng, self.window_ns)
+        for _ in range(_TRIES):
+            yield draw_window(clip.duration_ns, rng, self.window_ns)
 
     def _clear_label(self, clip: Clip, start_ns: int, end_ns: int) -> int | None:
         """As `_label`; None as well where the expression is held still and is not wanted so."""

@@ -247,13 +247,10 @@ class TestBalance:
             WindowDataset(train, 50 * MS, **options)
 
     def test_where_nothing_else_is_there_the_share_does_not_matter(self, folder):
-        part = open_dataset(folder).part("train")
-        clip = next(clip for clip in part if clip.expression != "neutral")
-        course = Course(0, 500 * MS, None, clip.duration_ns)
-        one = OneClip(replace(clip, course=course), part.labels)
+        one = self.one_expression(folder, Course(0, 500 * MS, None, 1000 * MS))
         dataset = WindowDataset(one, 300 * MS, expression_share=0.0)
         _, _, label = dataset._draw(one.clip, np.random.default_rng(0))
-        assert part.labels[label] == clip.expression
+        assert one.labels[label] == one.clip.expression
 
 
 class TestBackgroundActivity:
